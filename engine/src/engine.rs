@@ -1,0 +1,241 @@
+//! The engine: one open database and everything its sessions share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SessionState;
+
+use crate::runtime::QueryRuntime;
+use crate::schema::{self, COMMUNITY_TABLES};
+use crate::community::Community;
+use crate::sql::lateral::Functions;
+use crate::sql::{self, Procedure, Procedures, Sessions, ViewSchemas, base};
+use crate::storage::{CheckReport, Location};
+use crate::storage::database::Database;
+use crate::storage::transaction::Transaction;
+use crate::{Error, ErrorKind, Result, Session};
+
+/// How to open a database.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Open without taking the writer's lock; every write fails with [`ErrorKind::ReadOnly`].
+    pub read_only: bool,
+    /// If another process holds the writer's lock, open read-only instead of failing.
+    pub read_only_if_locked: bool,
+    /// Create the database if the location holds none.
+    pub create: bool,
+    /// Memory that queries may take before they spill to disk, in bytes; `None` for 70 % of the machine's.
+    pub memory_bytes: Option<usize>,
+    /// Where queries spill to; `None` for a folder inside a local database, or the system's for a remote one.
+    pub spill_directory: Option<PathBuf>,
+    /// Where the community tables (SQLite) of a database in an object store are kept.
+    pub state_directory: Option<PathBuf>,
+    /// Threads that run queries; `None` for one per core.
+    pub threads: Option<usize>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            read_only: false,
+            read_only_if_locked: false,
+            create: true,
+            memory_bytes: None,
+            spill_directory: None,
+            state_directory: None,
+            threads: None,
+        }
+    }
+}
+
+/// Who opens a session.
+#[derive(Debug, Clone, Default)]
+pub struct SessionOptions {
+    /// Name of the user; `current_user` answers it.
+    pub user: String,
+    /// Name the client gives itself.
+    pub application_name: String,
+    /// Number that `pg_backend_pid()` answers.
+    pub process_id: i32,
+}
+
+/// An open database. Cheap to clone; the last clone to go closes it.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+}
+
+/// What the sessions of an open database share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Tables.
+    pub database: Arc<Database>,
+    /// Community tables, roles and the views that users made.
+    pub community: Arc<Community>,
+    /// Functions with named parameters.
+    pub functions: Arc<Functions>,
+    /// The sessions that are open.
+    pub sessions: Sessions,
+    /// Columns of views.
+    pub view_schemas: ViewSchemas,
+    /// Functions, planner rules and settings that sessions start from; no catalogue.
+    pub base: SessionState,
+    /// Where queries run.
+    pub runtime: QueryRuntime,
+    /// What `CALL` can run.
+    pub procedures: Procedures,
+    /// Whether writes are refused.
+    pub read_only: bool,
+}
+
+impl Shared {
+    async fn open(location: &str, options: EngineOptions, runtime: QueryRuntime) -> Result<Arc<Self>> {
+        let database = Database::open(location, &options).await?;
+        let read_only = database.is_read_only();
+        let community = open_community(database.location(), &options, read_only).await?;
+        let functions = Arc::new(Functions::default());
+        sql::functions::register(&functions);
+        let base = base::state(&options, database.location(), &functions)?;
+        let shared = Arc::new(Self {
+            database,
+            community,
+            functions,
+            sessions: Sessions::default(),
+            view_schemas: ViewSchemas::default(),
+            base,
+            runtime,
+            procedures: Procedures::built_in(),
+            read_only,
+        });
+        sql::plan_views(&shared).await?;
+        Ok(shared)
+    }
+
+    /// Merges a table's small files.
+    pub(crate) async fn optimize(&self, table: &str) -> Result<(usize, usize)> {
+        self.database.optimize(table, &self.base).await
+    }
+
+    /// Names of a table's columns.
+    pub(crate) fn columns(&self, transaction: &Arc<Transaction>, table: &str) -> Result<Vec<String>> {
+        let provider = self.writable(transaction, table)?;
+        Ok(provider.schema().fields().iter().map(|field| field.name().clone()).collect())
+    }
+
+    /// A table that rows can be put into.
+    pub(crate) fn writable(&self, transaction: &Arc<Transaction>, table: &str) -> Result<Arc<dyn TableProvider>> {
+        transaction
+            .table(table)
+            .or_else(|| self.community.table(table))
+            .ok_or_else(|| Error::new(ErrorKind::UndefinedTable, format!("relation \"{table}\" does not exist")))
+    }
+
+    /// Columns that identify a row of `table`; none if it has no key.
+    pub(crate) fn primary_key(&self, table: &str) -> Vec<String> {
+        let community = COMMUNITY_TABLES.iter().find(|definition| definition.name == table);
+        match schema::delta_table(table).or(community) {
+            Some(definition) => definition.primary_key.iter().map(|column| (*column).to_owned()).collect(),
+            None => {
+                let facts = self.database.facts().into_iter().find(|facts| facts.name == table);
+                facts.map(|facts| facts.primary_key).unwrap_or_default()
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Opens the database at `location`: a directory, or an `s3://bucket/prefix` URL.
+    pub async fn open(location: &str, options: EngineOptions) -> Result<Self> {
+        let runtime = QueryRuntime::new(options.threads.unwrap_or_else(base::cores))?;
+        let location = location.to_owned();
+        let pool = runtime.clone();
+        let shared = runtime.run(async move { Shared::open(&location, options, pool).await }).await?;
+        Ok(Self { shared })
+    }
+
+    pub(crate) fn from_shared(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared) }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Adds a procedure for `CALL`; one of the same name is replaced.
+    pub fn register_procedure(&self, procedure: Arc<dyn Procedure>) {
+        self.shared.procedures.register(procedure);
+    }
+
+    /// Starts a bulk load.
+    pub async fn load(&self) -> Result<crate::Load> {
+        crate::Load::new(Arc::clone(&self.shared.database), self.shared.base.clone(), self.shared.runtime.clone())
+    }
+
+    /// Verifies every table and file; `progress` is told the table, and files done and in all.
+    pub async fn check(&self, progress: &(dyn Fn(&str, usize, usize) + Send + Sync)) -> Result<CheckReport> {
+        self.shared.database.check(progress).await
+    }
+
+    /// A new session for `user`.
+    pub fn session(&self, user: &str) -> Session {
+        self.session_with(SessionOptions { user: user.to_owned(), ..SessionOptions::default() })
+    }
+
+    /// A new session.
+    pub fn session_with(&self, options: SessionOptions) -> Session {
+        Session::new(&self.shared, options)
+    }
+
+    /// Whether writes are refused.
+    pub fn is_read_only(&self) -> bool {
+        self.shared.read_only
+    }
+
+    /// The stored SCRAM-SHA-256 verifier of a user
+    /// (`SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>`, as Postgres stores it);
+    /// `None` if there is no such user or it has no password. Users are made by
+    /// `CREATE USER name PASSWORD '…'`.
+    pub async fn password_verifier(&self, user: &str) -> Result<Option<String>> {
+        self.shared.community.password_verifier(user).await
+    }
+
+    /// Waits for writes under way and gives the writer's lock back. Sessions fail afterwards.
+    pub async fn close(&self) -> Result<()> {
+        self.shared.database.close().await;
+        Ok(())
+    }
+}
+
+/// File of the community tables, within the database or the state directory.
+const COMMUNITY_FILE: &str = "community.sqlite";
+
+/// Opens the community tables: beside the Delta tables of a local database; for one in an object store,
+/// in the state directory.
+async fn open_community(location: &Location, options: &EngineOptions, read_only: bool) -> Result<Arc<Community>> {
+    let directory = match (location.local_directory(), &options.state_directory) {
+        (Some(directory), _) => directory.to_owned(),
+        (None, Some(directory)) => directory.clone(),
+        (None, None) => default_state_directory(location)?,
+    };
+    std::fs::create_dir_all(&directory).map_err(|error| {
+        Error::new(ErrorKind::Io, format!("cannot make the state directory {}: {error}", directory.display()))
+            .with_hint("name another one")
+    })?;
+    let file = directory.join(COMMUNITY_FILE);
+    if read_only && file.is_file() { Community::open_read_only(&file).await } else { Community::open(&file).await }
+}
+
+/// `$XDG_STATE_HOME/latentdb/…`, one folder for each database.
+fn default_state_directory(location: &Location) -> Result<PathBuf> {
+    let home = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")))
+        .ok_or_else(|| {
+            Error::new(ErrorKind::InvalidValue, "nowhere to keep the community tables of a remote database")
+                .with_hint("name a state directory")
+        })?;
+    let name: String =
+        location.url().as_str().chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+    Ok(home.join("latentdb").join(name))
+}

@@ -1,0 +1,33 @@
+//! LatentDB's engine: tables, catalogue and SQL, with no socket and no model in it.
+//!
+//! ```no_run
+//! # async fn example() -> latentdb_engine::Result<()> {
+//! use latentdb_engine::{Engine, EngineOptions};
+//!
+//! let engine = Engine::open("./mydb", EngineOptions::default()).await?;
+//! let session = engine.session("ana");
+//! let rows = session.query("SELECT count(*) FROM features").await?.collect().await?;
+//! # Ok(()) }
+//! ```
+
+mod community;
+mod engine;
+mod error;
+mod outcome;
+mod pg_catalog;
+mod runtime;
+pub mod schema;
+mod sql;
+mod statement;
+mod storage;
+
+pub use error::{Error, ErrorKind, Result};
+pub use outcome::{CopyFormat, CopyIn, CopyOptions, CopyOut, Outcome, RowStream, TransactionStatus};
+pub use engine::{Engine, EngineOptions, SessionOptions};
+pub use sql::{Parameter, Procedure, Session};
+pub use statement::{Prepared, Statement};
+pub use storage::load::{Load, StagedFile};
+pub use storage::{CheckReport, Damage};
+
+pub use arrow;
+pub use datafusion::common::ScalarValue;

@@ -1,0 +1,104 @@
+//! Schema `pg_catalog`: which table comes from where.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use async_trait::async_trait;
+use datafusion::catalog::{MemoryCatalogProviderList, SchemaProvider, TableProvider};
+use datafusion::error::{DataFusionError, Result};
+use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+use datafusion_pg_catalog::pg_catalog::{PG_CATALOG_TABLES, PgCatalogSchemaProvider, PgCatalogStaticTables};
+
+use super::{CatalogFacts, database, indexes, procedures, relations};
+
+/// What is the same on every server; decoded once.
+static POSTGRES: LazyLock<std::result::Result<Arc<PgCatalogStaticTables>, String>> =
+    LazyLock::new(|| PgCatalogStaticTables::try_new().map(Arc::new).map_err(|error| error.to_string()));
+
+pub(super) fn postgres() -> Result<Arc<PgCatalogStaticTables>> {
+    POSTGRES.clone().map_err(DataFusionError::Internal)
+}
+
+/// The tables that are ours.
+const OWN: [&str; 20] = [
+    "pg_attribute",
+    "pg_authid",
+    "pg_class",
+    "pg_constraint",
+    "pg_database",
+    "pg_description",
+    "pg_index",
+    "pg_namespace",
+    "pg_proc",
+    "pg_roles",
+    "pg_settings",
+    "pg_shadow",
+    "pg_stat_activity",
+    "pg_stat_user_tables",
+    "pg_stat_all_tables",
+    "pg_tables",
+    "pg_user",
+    "pg_views",
+    "pg_auth_members",
+    "pg_shdescription",
+];
+
+/// Whether `name` is one of the tables that are ours.
+pub(super) fn is_own(name: &str) -> bool {
+    OWN.contains(&name)
+}
+
+/// Schema `pg_catalog` for one statement.
+pub(crate) fn schema(facts: Arc<dyn CatalogFacts>) -> Result<Arc<dyn SchemaProvider>> {
+    let catalogs = Arc::new(MemoryCatalogProviderList::new()) as Arc<dyn datafusion::catalog::CatalogProviderList>;
+    let rest = PgCatalogSchemaProvider::try_new(catalogs, postgres()?, EmptyContextProvider)?;
+    Ok(Arc::new(PgCatalog { facts, rest: Arc::new(rest) }))
+}
+
+struct PgCatalog {
+    facts: Arc<dyn CatalogFacts>,
+    rest: Arc<dyn SchemaProvider>,
+}
+
+impl fmt::Debug for PgCatalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PgCatalog").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for PgCatalog {
+    fn table_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = PG_CATALOG_TABLES.iter().chain(&OWN).map(|name| (*name).to_owned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let facts = self.facts.as_ref();
+        let table = match name {
+            "pg_attribute" => relations::pg_attribute(facts)?,
+            "pg_authid" | "pg_roles" | "pg_shadow" => database::pg_roles(facts)?,
+            "pg_class" => relations::pg_class(facts)?,
+            "pg_constraint" => indexes::pg_constraint(facts)?,
+            "pg_database" => database::pg_database(facts)?,
+            "pg_description" => relations::pg_description(facts)?,
+            "pg_index" => indexes::pg_index(facts)?,
+            "pg_namespace" => relations::pg_namespace()?,
+            "pg_proc" => procedures::pg_proc(facts, &postgres()?.pg_proc)?,
+            "pg_settings" => database::pg_settings(facts)?,
+            "pg_stat_activity" => database::pg_stat_activity(facts)?,
+            "pg_stat_user_tables" | "pg_stat_all_tables" => relations::pg_stat_user_tables(facts)?,
+            "pg_tables" => relations::pg_tables(facts)?,
+            "pg_user" => database::pg_user(facts)?,
+            "pg_views" => relations::pg_views(facts)?,
+            other => return self.rest.table(other).await,
+        };
+        Ok(Some(table))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        is_own(name) || self.rest.table_exist(name)
+    }
+}

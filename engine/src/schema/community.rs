@@ -1,0 +1,126 @@
+//! Community tables: small rows that change often. They live in SQLite, beside the Delta tables.
+
+use super::ColumnType::{Boolean, Integer, Json, Text, Timestamp};
+use super::{TableDefinition, optional, required};
+
+/// Users, keys, lists, bookmarks, comments, votes and saved runs.
+pub const COMMUNITY_TABLES: &[TableDefinition] = &[
+    TableDefinition {
+        name: "users",
+        comment: "People and programs that have an account",
+        primary_key: &["user_id"],
+        sort_key: &[],
+        page_rows: 0,
+        columns: &[
+            required("user_id", Text, "Id"),
+            required("name", Text, "Name, unique"),
+            optional("bio", Text, "What they say of themselves"),
+            optional("is_admin", Boolean, "Whether they may change everything"),
+            optional("created_at", Timestamp, "When the account was made"),
+        ],
+    },
+    TableDefinition {
+        name: "api_keys",
+        comment: "Keys for the HTTP API; only their hashes are kept",
+        primary_key: &["key_hash"],
+        sort_key: &[],
+        page_rows: 0,
+        columns: &[
+            required("key_hash", Text, "SHA-256 of the key, in hexadecimal"),
+            required("user_id", Text, "Whose key it is"),
+            optional("label", Text, "What it is for"),
+            optional("created_at", Timestamp, "When it was made"),
+        ],
+    },
+    TableDefinition {
+        name: "lists",
+        comment: "Lists of features that users keep",
+        primary_key: &["list_id"],
+        sort_key: &[],
+        page_rows: 0,
+        columns: &[
+            required("list_id", Text, "Id"),
+            required("user_id", Text, "Whose list it is"),
+            required("name", Text, "Name"),
+            optional("description", Text, "What the features have in common"),
+            optional("test_text", Text, "Text to try the features on"),
+            optional("created_at", Timestamp, "When it was made"),
+            optional("updated_at", Timestamp, "When it was last changed"),
+        ],
+    },
+    TableDefinition {
+        name: "list_items",
+        comment: "Features on lists",
+        primary_key: &["list_id", "model_id", "source_id", "index"],
+        sort_key: &[],
+        page_rows: 0,
+        columns: &[
+            required("list_id", Text, "List"),
+            required("model_id", Text, "Model"),
+            required("source_id", Text, "Source"),
+            required("index", Integer, "Feature"),
+            optional("description", Text, "Remark on the feature"),
+            optional("added_at", Timestamp, "When it was put on the list"),
+        ],
+    },
+    TableDefinition {
+        name: "bookmarks",
+        comment: "Features that users marked",
+        primary_key: &["user_id", "model_id", "source_id", "index"],
+        sort_key: &[],
+        page_rows: 0,
+        columns: &[
+            required("user_id", Text, "Who marked it"),
+            required("model_id", Text, "Model"),
+            required("source_id", Text, "Source"),
+            required("index", Integer, "Feature"),
+            optional("created_at", Timestamp, "When it was marked"),
+        ],
+    },
+    TableDefinition {
+        name: "comments",
+        comment: "What users said of features",
+        primary_key: &["comment_id"],
+        sort_key: &[],
+        page_rows: 0,
+        columns: &[
+            required("comment_id", Text, "Id"),
+            required("user_id", Text, "Who said it"),
+            required("model_id", Text, "Model"),
+            required("source_id", Text, "Source"),
+            required("index", Integer, "Feature"),
+            required("text", Text, "What they said"),
+            optional("created_at", Timestamp, "When they said it"),
+        ],
+    },
+    TableDefinition {
+        name: "votes",
+        comment: "Votes on explanations, one per user and explanation",
+        primary_key: &["user_id", "explanation_id"],
+        sort_key: &[],
+        page_rows: 0,
+        columns: &[
+            required("user_id", Text, "Who voted"),
+            required("explanation_id", Text, "Explanation"),
+            required("points", Integer, "1 for, -1 against"),
+            optional("reason", Text, "Why"),
+            optional("created_at", Timestamp, "When"),
+        ],
+    },
+    TableDefinition {
+        name: "saved_runs",
+        comment: "Searches and steered generations that users kept or shared",
+        primary_key: &["run_id"],
+        sort_key: &[],
+        page_rows: 0,
+        columns: &[
+            required("run_id", Text, "Id, part of the link that restores the run"),
+            optional("user_id", Text, "Whose run it is"),
+            required("kind", Text, "steer, steer_chat, search, query"),
+            optional("model_id", Text, "Model"),
+            required("request", Json, "What was asked"),
+            optional("response", Json, "What came back"),
+            optional("created_at", Timestamp, "When"),
+        ],
+    },
+];

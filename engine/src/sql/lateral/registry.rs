@@ -1,0 +1,94 @@
+//! The functions that may be called with named options, and those of them that may stand in `FROM`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use datafusion::logical_expr::ScalarUDF;
+
+/// A parameter of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameter {
+    /// Name, as in `name => value`.
+    pub name: &'static str,
+    /// Type, by its Postgres name.
+    pub sql_type: &'static str,
+    /// Value where none is given, as an SQL expression; `None` if one must be given.
+    pub default: Option<&'static str>,
+    /// What it means, with units and shape.
+    pub doc: &'static str,
+}
+
+impl Parameter {
+    /// A parameter that must be given.
+    pub const fn required(name: &'static str, sql_type: &'static str, doc: &'static str) -> Self {
+        Self { name, sql_type, default: None, doc }
+    }
+
+    /// A parameter that may be left out.
+    pub const fn optional(name: &'static str, sql_type: &'static str, default: &'static str, doc: &'static str) -> Self {
+        Self { name, sql_type, default: Some(default), doc }
+    }
+}
+
+/// A function with named parameters.
+#[derive(Debug, Clone)]
+pub struct FunctionDefinition {
+    /// The function itself. One that gives rows returns a list: of structs, one field a column, or of
+    /// plain values, for a single column.
+    pub scalar: Arc<ScalarUDF>,
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// Parameters in order.
+    pub parameters: &'static [Parameter],
+    /// Whether it gives rows when it stands in `FROM`.
+    pub gives_rows: bool,
+    /// Type of the result, by its Postgres name.
+    pub result: &'static str,
+}
+
+impl FunctionDefinition {
+    /// Name of the function.
+    pub fn name(&self) -> &str {
+        self.scalar.name()
+    }
+
+    /// The call's form, as messages and `\df` show it: `top_logits(tokens text[], k integer DEFAULT 10)`.
+    pub fn arguments(&self) -> String {
+        let parameters: Vec<String> = self
+            .parameters
+            .iter()
+            .map(|parameter| match parameter.default {
+                Some(default) => format!("{} {} DEFAULT {default}", parameter.name, parameter.sql_type),
+                None => format!("{} {}", parameter.name, parameter.sql_type),
+            })
+            .collect();
+        parameters.join(", ")
+    }
+}
+
+/// All functions with named parameters, by name. Shared by the sessions of an engine; functions may be
+/// added while sessions run.
+#[derive(Debug, Default)]
+pub struct Functions {
+    by_name: RwLock<BTreeMap<String, Arc<FunctionDefinition>>>,
+}
+
+impl Functions {
+    /// Adds a function, or replaces the one of the same name.
+    pub fn register(&self, function: FunctionDefinition) {
+        let mut by_name = self.by_name.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        by_name.insert(function.name().to_owned(), Arc::new(function));
+    }
+
+    /// The function called `name`.
+    pub fn get(&self, name: &str) -> Option<Arc<FunctionDefinition>> {
+        let by_name = self.by_name.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        by_name.get(name).cloned()
+    }
+
+    /// Every function, by name.
+    pub fn all(&self) -> Vec<Arc<FunctionDefinition>> {
+        let by_name = self.by_name.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        by_name.values().cloned().collect()
+    }
+}

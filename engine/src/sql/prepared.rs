@@ -1,0 +1,236 @@
+//! Planning ahead: parameter types, result columns, and a plan that is used again as long as it holds.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::common::{ParamValues, ScalarValue};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{self, Value, ValueWithSpan, Visit, Visitor};
+
+use super::command::{Command, Copy};
+use super::conversation::Conversation;
+use super::planner::Planned;
+use super::{answers, changes, explain, names, parameters, rebase};
+use crate::storage::transaction::Transaction;
+use crate::{Error, ErrorKind, Prepared, Result, Statement};
+
+/// A plan whose parameters have no values yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Cached {
+    pub plan: LogicalPlan,
+    /// Settings it was made under.
+    pub epoch: u64,
+}
+
+/// Plans `statement` in `session`.
+pub(crate) async fn prepare(
+    session: &Arc<Conversation>,
+    statement: &Statement,
+    hints: &[Option<DataType>],
+) -> Result<Prepared> {
+    let transaction = session.current().transaction;
+    let mut prepared = Prepared { statement: statement.clone(), plan: None, parameters: Vec::new(), schema: None };
+    match statement.command.as_ref() {
+        Command::Query(query) => {
+            let inferred = infer(session, &transaction, query, hints).await?;
+            prepared.schema = Some(names::visible(inferred.plan.schema().inner()));
+            prepared.parameters = inferred.parameters;
+            prepared.plan = Some(Arc::new(Cached { plan: inferred.plan, epoch: inferred.epoch }));
+        }
+        Command::Change(change) => {
+            let statement = changes::for_planner(session, &transaction, &change.statement).await?;
+            prepared.parameters = infer(session, &transaction, &statement, hints).await?.parameters;
+        }
+        Command::Copy(Copy::ToFile { query, .. }) => {
+            infer(session, &transaction, query, &[]).await?;
+        }
+        Command::Explain(_) => prepared.schema = Some(explain::schema()),
+        Command::Show(name) => prepared.schema = Some(answers::setting_schema(name)),
+        Command::ShowAll => prepared.schema = Some(answers::settings_schema()),
+        Command::Call(call) => prepared.schema = super::call::schema(session, call)?,
+        Command::Execute { name, .. } => {
+            let named = session.named().get(name).cloned();
+            prepared.schema = named.and_then(|named| named.schema);
+        }
+        _ => {}
+    }
+    Ok(prepared)
+}
+
+struct Inferred {
+    plan: LogicalPlan,
+    parameters: Vec<DataType>,
+    epoch: u64,
+}
+
+/// Plans `statement` and works out the types of its parameters: what the client declared, else what
+/// the place of the parameter asks for, else text.
+async fn infer(
+    session: &Arc<Conversation>,
+    transaction: &Arc<Transaction>,
+    statement: &ast::Statement,
+    hints: &[Option<DataType>],
+) -> Result<Inferred> {
+    let count = count_parameters(statement)?;
+    let declared: Vec<Option<DataType>> =
+        (0..count).map(|index| hints.get(index).cloned().flatten().filter(|hint| *hint != DataType::Null)).collect();
+    let first = plan(session, transaction, statement, &declared).await;
+    let (plan_made, types) = match first {
+        Ok((plan_made, epoch)) => {
+            let found = plan_made.get_parameter_types()?;
+            let cast = parameters::cast_types(&plan_made)?;
+            let types: Vec<Option<DataType>> = declared
+                .iter()
+                .enumerate()
+                .map(|(index, declared)| {
+                    let name = format!("${}", index + 1);
+                    declared
+                        .clone()
+                        .or_else(|| found.get(&name).cloned().flatten())
+                        .or_else(|| cast.get(&name).cloned())
+                })
+                .collect();
+            if types.iter().all(Option::is_some) || count == 0 {
+                let parameters = types.into_iter().flatten().collect();
+                return Ok(Inferred { plan: plan_made, parameters, epoch });
+            }
+            (None, types)
+        }
+        Err(error) if count == 0 || declared.iter().all(Option::is_some) => return Err(error),
+        Err(error) => (Some(error), declared),
+    };
+    let parameters: Vec<DataType> = types.into_iter().map(|data_type| data_type.unwrap_or(DataType::Utf8)).collect();
+    let known: Vec<Option<DataType>> = parameters.iter().cloned().map(Some).collect();
+    match (plan(session, transaction, statement, &known).await, plan_made) {
+        (Ok((plan, epoch)), _) => Ok(Inferred { plan, parameters, epoch }),
+        (Err(_), Some(first)) => Err(first),
+        (Err(error), None) => Err(error),
+    }
+}
+
+async fn plan(
+    session: &Arc<Conversation>,
+    transaction: &Arc<Transaction>,
+    statement: &ast::Statement,
+    types: &[Option<DataType>],
+) -> Result<(LogicalPlan, u64)> {
+    let planner = session.planner()?;
+    let Planned { plan, .. } = on_query_threads(session, transaction, statement.clone(), fields(types)).await?;
+    Ok((plan, planner.epoch()))
+}
+
+/// Plans away from the caller's threads: catalogue tables are read, and views planned, on the way.
+pub(crate) async fn on_query_threads(
+    session: &Arc<Conversation>,
+    transaction: &Arc<Transaction>,
+    statement: ast::Statement,
+    fields: Vec<Option<FieldRef>>,
+) -> Result<Planned> {
+    let planner = session.planner()?;
+    let transaction = Arc::clone(transaction);
+    session.shared().runtime.run(async move { planner.plan(&transaction, statement, &fields).await }).await
+}
+
+fn fields(types: &[Option<DataType>]) -> Vec<Option<FieldRef>> {
+    types
+        .iter()
+        .enumerate()
+        .map(|(index, data_type)| {
+            let data_type = data_type.clone()?;
+            Some(Arc::new(Field::new(format!("${}", index + 1), data_type, true)))
+        })
+        .collect()
+}
+
+/// The highest `$n` in `statement`.
+pub(crate) fn count_parameters(statement: &ast::Statement) -> Result<usize> {
+    let mut finder = Parameters::default();
+    let _ = Visit::visit(statement, &mut finder);
+    if let Some(other) = finder.other {
+        return Err(Error::new(ErrorKind::Syntax, format!("parameter {other} is not of the form $1")));
+    }
+    Ok(finder.numbers.last().copied().unwrap_or(0))
+}
+
+#[derive(Default)]
+struct Parameters {
+    numbers: BTreeSet<usize>,
+    other: Option<String>,
+}
+
+impl Visitor for Parameters {
+    type Break = ();
+
+    fn pre_visit_value(&mut self, value: &ValueWithSpan) -> ControlFlow<()> {
+        if let Value::Placeholder(name) = &value.value {
+            match name.strip_prefix('$').and_then(|number| number.parse().ok()) {
+                Some(number) if (1..=65_535).contains(&number) => {
+                    self.numbers.insert(number);
+                }
+                _ => self.other = Some(name.clone()),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// How many parameters `plan` has.
+pub(crate) fn count_parameters_in(plan: &LogicalPlan) -> Result<usize> {
+    Ok(plan.get_parameter_names()?.len())
+}
+
+/// A plan over `transaction`'s tables with `parameters` in it, and the state to run it in.
+pub(crate) async fn bind(
+    session: &Arc<Conversation>,
+    prepared: &Prepared,
+    query: &ast::Statement,
+    transaction: &Arc<Transaction>,
+    parameters: Vec<ScalarValue>,
+) -> Result<(LogicalPlan, Arc<SessionState>)> {
+    let values = values(prepared, parameters)?;
+    let planner = session.planner()?;
+    let reusable = match &prepared.plan {
+        Some(cached) if cached.epoch == planner.epoch() => rebase::rebase(&cached.plan, transaction)?,
+        _ => None,
+    };
+    let (plan, state) = match reusable {
+        Some(plan) => (plan, Arc::new(planner.state(transaction, Default::default()))),
+        None => {
+            let types: Vec<Option<DataType>> = prepared.parameters.iter().cloned().map(Some).collect();
+            let planned = on_query_threads(session, transaction, query.clone(), fields(&types)).await?;
+            (planned.plan, planned.state)
+        }
+    };
+    if prepared.parameters.is_empty() {
+        return Ok((plan, state));
+    }
+    Ok((plan.with_param_values(values)?, state))
+}
+
+/// `parameters` brought to the types that were announced for them.
+fn values(prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<ParamValues> {
+    if parameters.len() != prepared.parameters.len() {
+        return Err(Error::new(
+            ErrorKind::InvalidValue,
+            format!("the statement takes {} parameters, {} were given", prepared.parameters.len(), parameters.len()),
+        ));
+    }
+    let values = parameters
+        .into_iter()
+        .zip(&prepared.parameters)
+        .map(|(value, data_type)| {
+            let value = if value.data_type() == *data_type { value } else { value.cast_to(data_type)? };
+            Ok(ScalarAndMetadata::from(value))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(ParamValues::List(values))
+}
+
+/// Columns of `plan` as clients see them.
+pub(crate) fn columns(plan: &LogicalPlan) -> SchemaRef {
+    names::visible(plan.schema().inner())
+}

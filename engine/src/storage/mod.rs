@@ -1,0 +1,38 @@
+//! Storage: Delta tables in a directory or an object store.
+//!
+//! The way of a write: rows go through [`writer`] into sorted Parquet files, a [`transaction`] collects
+//! the files to add and remove, and its commit goes into one table's Delta log, through [`group_commit`]
+//! for small appends, or through the [`journal`] when several tables change at once. `deltalake-core`
+//! writes the logs; [`durable`] sees to it that what is acknowledged is on disk.
+//!
+//! The way of a read: a transaction hands out [`provider`]s over its snapshot; [`scan`] leaves out files
+//! by their bounds and gives the rest to DataFusion's Parquet source.
+//!
+//! What always holds: data files never change; a reader sees all of a commit or nothing of it; one
+//! process writes a local database at a time.
+
+mod change;
+mod check;
+pub(crate) mod database;
+mod delta_types;
+mod durable;
+mod failure;
+mod files;
+mod group_commit;
+mod insert;
+mod journal;
+pub(crate) mod load;
+mod location;
+mod lock;
+mod maintenance;
+mod merge;
+mod provider;
+pub(crate) mod rewrite;
+mod scan;
+mod subset;
+mod table;
+pub(crate) mod transaction;
+mod writer;
+
+pub use check::{CheckReport, Damage};
+pub(crate) use location::Location;

@@ -1,0 +1,226 @@
+//! Scans: the live files of a snapshot, handed to DataFusion's own Parquet source.
+//!
+//! What is ours is thin: leave out files whose bounds rule the filters out, put the rest in order, and
+//! declare that order. Everything inside a file (row groups, pages, filters, late materialisation) is
+//! DataFusion's work.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use arrow::compute::SortOptions;
+use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use datafusion::catalog::Session;
+use datafusion::common::pruning::PrunableStatistics;
+use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use object_store::ObjectMeta;
+
+use super::files::LiveFile;
+use super::location::Location;
+
+/// Column that tells which of the scanned files a row came from, where a scan asks for it.
+pub(crate) const FILE_COLUMN: &str = "__file";
+
+/// What to scan.
+#[derive(Debug, Clone)]
+pub(crate) struct ScanTarget {
+    pub location: Location,
+    /// Folder of the table within the database.
+    pub folder: String,
+    pub schema: SchemaRef,
+    pub sort_key: Vec<String>,
+    pub files: Vec<Arc<LiveFile>>,
+    /// Adds [`FILE_COLUMN`]: the file's place in `files`.
+    pub with_file_column: bool,
+}
+
+impl ScanTarget {
+    /// Columns the scan yields.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        if !self.with_file_column {
+            return Arc::clone(&self.schema);
+        }
+        let mut fields: Vec<FieldRef> = self.schema.fields().iter().cloned().collect();
+        fields.push(file_column());
+        Arc::new(arrow::datatypes::Schema::new(fields))
+    }
+
+    /// Plans the scan of `projection` (indices into [`Self::schema`]).
+    pub(crate) fn plan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&[usize]>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> PlanResult<Arc<dyn ExecutionPlan>> {
+        let kept = self.prune(session, filters)?;
+        if kept.is_empty() {
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema().project(columns)?),
+                None => self.schema(),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let (groups, ordered) = self.group(session, &kept);
+        let store_url = self.location.store_url()?;
+        let cache = session.runtime_env().cache_manager.get_file_metadata_cache();
+        let reader = CachedParquetFileReaderFactory::new(Arc::clone(self.location.store()), cache);
+        let table_schema = match self.with_file_column {
+            true => TableSchema::builder(Arc::clone(&self.schema)).with_table_partition_cols(vec![file_column()]).build(),
+            false => TableSchema::from(Arc::clone(&self.schema)),
+        };
+        let source = ParquetSource::new(table_schema)
+            .with_parquet_file_reader_factory(Arc::new(reader))
+            .with_pushdown_filters(true)
+            .with_reorder_filters(true)
+            .with_enable_page_index(true);
+        let mut config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(store_url)?, Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(self.statistics(&kept, !filters.is_empty())?)
+            .with_limit(limit)
+            .with_projection_indices(projection.map(<[usize]>::to_vec))?;
+        if let Some(ordering) = ordered {
+            config = config.with_output_ordering(vec![ordering]);
+        }
+        Ok(DataSourceExec::from_data_source(config.build()))
+    }
+
+    /// Files that may hold rows for which `filters` are true, with their place in `files`.
+    fn prune(&self, session: &dyn Session, filters: &[Expr]) -> PlanResult<Vec<(usize, Arc<LiveFile>)>> {
+        let all = || self.files.iter().cloned().enumerate().collect::<Vec<_>>();
+        let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(all()) };
+        let df_schema = DFSchema::try_from(self.schema())?;
+        let predicate = session.create_physical_expr(filter, &df_schema)?;
+        let pruning = PruningPredicateBuilder::new().with_file_schema(Arc::clone(&self.schema)).try_build(predicate)?;
+        if pruning.always_true() {
+            return Ok(all());
+        }
+        let bounds = self.files.iter().map(|file| Arc::clone(&file.bounds)).collect();
+        let keep = pruning.prune(&PrunableStatistics::new(bounds, Arc::clone(&self.schema)))?;
+        Ok(all().into_iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect())
+    }
+
+    /// Divides files among partitions; answers the order of rows that every partition keeps, if any.
+    fn group(&self, session: &dyn Session, files: &[(usize, Arc<LiveFile>)]) -> (Vec<FileGroup>, Option<LexOrdering>) {
+        let partitions = session.config().target_partitions().max(1);
+        if let Some(groups) = self.ordered_groups(files, partitions) {
+            let groups = groups.into_iter().map(|group| self.file_group(&group)).collect();
+            return (groups, self.ordering());
+        }
+        let mut sized: Vec<_> = files.to_vec();
+        sized.sort_by_key(|(_, file)| std::cmp::Reverse(file.size()));
+        let mut groups: Vec<(u64, Vec<(usize, Arc<LiveFile>)>)> = vec![(0, Vec::new()); partitions.min(files.len())];
+        for file in sized {
+            if let Some(smallest) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
+                smallest.0 += file.1.size();
+                smallest.1.push(file);
+            }
+        }
+        (groups.into_iter().map(|(_, group)| self.file_group(&group)).collect(), None)
+    }
+
+    /// Groups of sorted files that follow each other without overlap: at most `partitions` of them,
+    /// else `None`, because merging many streams costs more than the order is worth.
+    fn ordered_groups(
+        &self,
+        files: &[(usize, Arc<LiveFile>)],
+        partitions: usize,
+    ) -> Option<Vec<Vec<(usize, Arc<LiveFile>)>>> {
+        let key: Vec<usize> = self.sort_key.iter().filter_map(|name| self.schema.index_of(name).ok()).collect();
+        if key.is_empty() || key.len() != self.sort_key.len() {
+            return None;
+        }
+        if files.iter().any(|(_, file)| !file.is_sorted_by(&self.sort_key)) {
+            return None;
+        }
+        if let [only] = files {
+            return Some(vec![vec![only.clone()]]);
+        }
+        let mut ranged = files
+            .iter()
+            .map(|file| file.1.key_range(&key).map(|(low, high)| (low, high, file.clone())))
+            .collect::<Option<Vec<_>>>()?;
+        ranged.sort_by(|a, b| compare_keys(&a.0, &b.0));
+        let mut groups: Vec<(Vec<ScalarValue>, Vec<(usize, Arc<LiveFile>)>)> = Vec::new();
+        for (low, high, file) in ranged {
+            let fits = groups.iter().position(|(last, _)| compare_keys(last, &low) != Ordering::Greater);
+            if fits.is_none() && groups.len() == partitions {
+                return None;
+            }
+            match fits.and_then(|at| groups.get_mut(at)) {
+                Some(group) => {
+                    group.0 = high;
+                    group.1.push(file);
+                }
+                None => groups.push((high, vec![file])),
+            }
+        }
+        Some(groups.into_iter().map(|(_, files)| files).collect())
+    }
+
+    fn ordering(&self) -> Option<LexOrdering> {
+        let ascending = SortOptions { descending: false, nulls_first: false };
+        let columns = self.sort_key.iter().filter_map(|name| {
+            let index = self.schema.index_of(name).ok()?;
+            Some(PhysicalSortExpr::new(Arc::new(Column::new(name, index)), ascending))
+        });
+        LexOrdering::new(columns)
+    }
+
+    fn file_group(&self, files: &[(usize, Arc<LiveFile>)]) -> FileGroup {
+        FileGroup::new(files.iter().map(|(place, file)| self.partitioned_file(*place, file)).collect())
+    }
+
+    fn partitioned_file(&self, place: usize, file: &LiveFile) -> PartitionedFile {
+        let meta = ObjectMeta {
+            location: self.location.path(&format!("{}/{}", self.folder, file.path())),
+            // Files never change, so caches need no time to tell versions apart.
+            last_modified: chrono::DateTime::UNIX_EPOCH,
+            size: file.size(),
+            e_tag: None,
+            version: None,
+        };
+        let mut partitioned = PartitionedFile::new_from_meta(meta);
+        if self.with_file_column {
+            let place = i32::try_from(place).unwrap_or(i32::MAX);
+            partitioned = partitioned.with_partition_values(vec![ScalarValue::Int32(Some(place))]);
+        }
+        partitioned.with_statistics(Arc::clone(&file.statistics))
+    }
+
+    fn statistics(&self, files: &[(usize, Arc<LiveFile>)], filtered: bool) -> PlanResult<Statistics> {
+        let mut merged = Statistics::try_merge_iter(files.iter().map(|(_, file)| file.statistics.as_ref()), &self.schema)?;
+        if self.with_file_column {
+            merged.column_statistics.push(datafusion::common::ColumnStatistics::new_unknown());
+        }
+        Ok(if filtered { merged.to_inexact() } else { merged })
+    }
+}
+
+fn file_column() -> FieldRef {
+    Arc::new(Field::new(FILE_COLUMN, DataType::Int32, false))
+}
+
+fn compare_keys(a: &[ScalarValue], b: &[ScalarValue]) -> Ordering {
+    for (a, b) in a.iter().zip(b) {
+        match a.partial_cmp(b) {
+            Some(Ordering::Equal) => {}
+            Some(order) => return order,
+            // Values that do not compare count as overlapping: the order is then not declared.
+            None => return Ordering::Greater,
+        }
+    }
+    Ordering::Equal
+}

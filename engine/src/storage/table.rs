@@ -1,0 +1,181 @@
+//! One Delta table: its log, its newest snapshot, and the order in which writers commit.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use arrow::datatypes::{Schema, SchemaRef};
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake_core::kernel::{Action, Transaction as AppTransaction};
+use deltalake_core::logstore::LogStoreRef;
+use deltalake_core::protocol::DeltaOperation;
+use deltalake_core::table::state::DeltaTableState;
+
+use super::failure::delta_error;
+use super::files::{LiveFile, live_files};
+use super::group_commit::AppendQueue;
+use crate::schema;
+use crate::{Error, ErrorKind, Result};
+
+/// Table property that keeps the primary key.
+pub(crate) const PRIMARY_KEY: &str = "latentdb.primaryKey";
+/// Table property that keeps the sort key.
+pub(crate) const SORT_KEY: &str = "latentdb.sortKey";
+/// Application id of the transaction marks that recovery goes by.
+pub(crate) const APP_ID: &str = "latentdb";
+
+/// A table's state at one version. Immutable; statements hold on to the one they began with.
+#[derive(Debug)]
+pub(crate) struct TableSnapshot {
+    pub state: DeltaTableState,
+    pub schema: SchemaRef,
+    pub files: Vec<Arc<LiveFile>>,
+    pub primary_key: Vec<String>,
+    pub sort_key: Vec<String>,
+}
+
+impl TableSnapshot {
+    /// Reads `state`; `known` are files that an older snapshot has read already.
+    pub(crate) fn new(state: DeltaTableState, known: &[Arc<LiveFile>]) -> Result<Self> {
+        let schema = without_comments(&state.snapshot().arrow_schema());
+        let files = live_files(&state, &schema, known)?;
+        let columns = |property: &str| -> Vec<String> {
+            let list = state.metadata().configuration().get(property).map_or("", String::as_str);
+            list.split(',').filter(|column| !column.is_empty()).map(str::to_owned).collect()
+        };
+        let (primary_key, sort_key) = (columns(PRIMARY_KEY), columns(SORT_KEY));
+        Ok(Self { state, schema, files, primary_key, sort_key })
+    }
+
+    /// Delta version.
+    pub(crate) fn version(&self) -> u64 {
+        self.state.version()
+    }
+
+    /// Columns with their comments, for catalogues.
+    pub(crate) fn commented_schema(&self) -> SchemaRef {
+        self.state.snapshot().arrow_schema()
+    }
+
+    /// Rows in all files; files of foreign writers that do not say count as none.
+    pub(crate) fn rows(&self) -> u64 {
+        self.files.iter().filter_map(|file| file.rows).sum()
+    }
+
+    /// Bytes in all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.size()).sum()
+    }
+}
+
+/// Comments are field metadata, and the planner takes fields that differ in metadata for different types.
+fn without_comments(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_metadata(HashMap::new()));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// A table of an open database.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub name: String,
+    pub log_store: LogStoreRef,
+    current: RwLock<Arc<TableSnapshot>>,
+    /// Held while a commit is prepared and written: commits of one table are in line, not in a race.
+    pub commit_lock: tokio::sync::Mutex<()>,
+    pub appends: AppendQueue,
+}
+
+impl Table {
+    /// Opens the table whose log is in `log_store`.
+    pub(crate) async fn open(name: &str, log_store: LogStoreRef) -> Result<Self> {
+        let state = DeltaTableState::try_new(log_store.as_ref(), None)
+            .await
+            .map_err(|error| delta_error(error).with_detail(format!("while opening table \"{name}\"")))?;
+        Self::with_state(name, log_store, state)
+    }
+
+    /// The table in `state`.
+    pub(crate) fn with_state(name: &str, log_store: LogStoreRef, state: DeltaTableState) -> Result<Self> {
+        let snapshot = TableSnapshot::new(state, &[])?;
+        Ok(Self {
+            name: name.to_owned(),
+            log_store,
+            current: RwLock::new(Arc::new(snapshot)),
+            commit_lock: tokio::sync::Mutex::new(()),
+            appends: AppendQueue::default(),
+        })
+    }
+
+    /// The newest snapshot.
+    pub(crate) fn snapshot(&self) -> Arc<TableSnapshot> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads commits of other processes, if there are any.
+    pub(crate) async fn refresh(&self) -> Result<()> {
+        let before = self.snapshot();
+        let mut state = before.state.clone();
+        state.update(self.log_store.as_ref(), None).await.map_err(delta_error)?;
+        if state.version() > before.version() {
+            self.publish(TableSnapshot::new(state, &before.files)?);
+        }
+        Ok(())
+    }
+
+    /// Makes `snapshot` the newest.
+    pub(crate) fn publish(&self, snapshot: TableSnapshot) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if snapshot.version() >= current.version() {
+            *current = Arc::new(snapshot);
+        }
+    }
+
+    /// The state of an older version.
+    pub(crate) async fn snapshot_at(&self, version: u64) -> Result<TableSnapshot> {
+        let state = DeltaTableState::try_new(self.log_store.as_ref(), Some(version)).await.map_err(|_| {
+            Error::new(ErrorKind::UndefinedObject, format!("version {version} of table \"{}\" does not exist", self.name))
+                .with_hint(format!("the newest version is {}", self.snapshot().version()))
+        })?;
+        TableSnapshot::new(state, &self.snapshot().files)
+    }
+
+    /// Commits `actions` on top of the newest version and answers the new snapshot, unpublished.
+    /// The caller holds [`Self::commit_lock`]. `mark` is a transaction mark for recovery.
+    pub(crate) async fn commit(
+        &self,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+        mark: Option<i64>,
+    ) -> Result<TableSnapshot> {
+        let base = self.snapshot();
+        let mut properties = CommitProperties::default().with_cleanup_expired_logs(Some(false));
+        if let Some(version) = mark {
+            properties = properties.with_application_transaction(AppTransaction::new(APP_ID, version));
+        }
+        let committed = CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(Some(base.state.snapshot()), Arc::clone(&self.log_store), operation)
+            .into_prepared_commit_future()
+            .await
+            .map_err(delta_error)?
+            .await
+            .map_err(delta_error)?;
+        let version = committed.version;
+        // From here on the commit is durable: a failing checkpoint must not look like a failing write.
+        let state = match committed.await {
+            Ok(finalized) => finalized.snapshot(),
+            Err(error) => {
+                tracing::warn!(table = %self.name, version, %error, "commit is durable, but its checkpoint failed");
+                DeltaTableState::try_new(self.log_store.as_ref(), Some(version)).await.map_err(delta_error)?
+            }
+        };
+        TableSnapshot::new(state, &base.files)
+    }
+
+    /// Rows of a page in files of this table.
+    pub(crate) fn page_rows(&self) -> usize {
+        schema::delta_table(&self.name).map_or(8192, |definition| definition.page_rows)
+    }
+}
+
+/// Tables by name.
+pub(crate) type TableMap = HashMap<String, Arc<Table>>;

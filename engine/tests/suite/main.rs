@@ -1,0 +1,6 @@
+//! Promises of the engine, tested through its public interface.
+
+mod cancel;
+mod clients;
+mod slt;
+mod storage;
