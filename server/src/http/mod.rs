@@ -1,0 +1,144 @@
+//! The HTTP server: SQL over HTTP, Neuronpedia's API, health and metrics.
+//!
+//! What always holds: every failure is JSON ([`error`]); an answer that ends before its rows do is
+//! never a well-formed one ([`stream`]); a client that goes away stops its query; a listener that
+//! other machines can reach answers nothing but `/healthz` without a key ([`access`]).
+
+mod access;
+mod error;
+mod feature;
+mod health;
+mod listener;
+mod lookup;
+mod negotiate;
+mod parameters;
+mod prisma;
+mod sql;
+mod stream;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Router, ServiceExt};
+use latentdb_engine::{Engine, Error, ErrorKind, Result};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::Layer;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::{self, CorsLayer};
+use tower_http::normalize_path::NormalizePathLayer;
+
+use error::ApiError;
+
+/// How to serve HTTP.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// Serve HTTPS with this configuration.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Ask for an API key on every request; always so when other machines can reach the listener.
+    pub require_key: bool,
+    /// Largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// Where `/metrics` reads from.
+    pub metrics: PrometheusHandle,
+}
+
+/// What every handler shares.
+#[derive(Debug)]
+struct App {
+    engine: Engine,
+    gate: access::Gate,
+    features: feature::FeatureReader,
+    metrics: PrometheusHandle,
+}
+
+/// Serves HTTP on `listener` until `shutdown`, then finishes the requests under way.
+pub async fn serve(
+    listener: TcpListener,
+    engine: Engine,
+    options: HttpOptions,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let address = listener.local_addr().map_err(|error| {
+        Error::new(ErrorKind::Io, format!("cannot tell the address the HTTP server listens on: {error}"))
+    })?;
+    let open = address.ip().is_loopback() && !options.require_key;
+    let app = Arc::new(App {
+        gate: access::Gate::new(engine.clone(), open),
+        features: feature::FeatureReader::new(&engine),
+        metrics: options.metrics,
+        engine,
+    });
+    let mut router = router(app, options.max_body_bytes);
+    if !address.ip().is_loopback() {
+        // On the same machine, compressing costs more than the bytes it saves.
+        router = router.layer(CompressionLayer::new());
+    }
+    let service = NormalizePathLayer::trim_trailing_slash().layer(router);
+    let incoming = listener::Incoming::new(listener, options.tls, shutdown.clone());
+    axum::serve(incoming, ServiceExt::<Request>::into_make_service(service))
+        .with_graceful_shutdown(shutdown.cancelled_owned())
+        .await
+        .map_err(|error| Error::new(ErrorKind::Io, format!("the HTTP server on {address} stopped: {error}")))
+}
+
+fn router(app: Arc<App>, max_body_bytes: usize) -> Router {
+    // Other sites' pages may read features; nothing else.
+    let readable_anywhere = CorsLayer::new().allow_origin(cors::Any).allow_methods([Method::GET, Method::HEAD]);
+    Router::new()
+        .route("/api/feature/{model}/{source}/{index}", get(feature::get_feature).layer(readable_anywhere))
+        .route("/v1/sql", post(sql::post_sql))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), access::identify))
+        .route("/metrics", get(health::metrics))
+        .route("/healthz", get(health::healthz))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(max_body_bytes))
+        .layer(CatchPanicLayer::custom(answer_panic))
+        .layer(middleware::from_fn(measure))
+        .with_state(app)
+}
+
+async fn no_such_route(request: Request) -> ApiError {
+    ApiError::not_found(format!("there is nothing at {}", request.uri().path()))
+}
+
+async fn wrong_method(request: Request) -> ApiError {
+    let message = format!("{} does not answer {}", request.uri().path(), request.method());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, Error::new(ErrorKind::InvalidValue, message))
+}
+
+fn answer_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&'static str>().copied())
+        .unwrap_or("no message");
+    tracing::error!(panic = text, "a request handler panicked");
+    let error = Error::new(ErrorKind::Internal, "LatentDB failed to answer this request")
+        .with_hint("this is a fault in LatentDB; the server's log says more");
+    ApiError::from(error).into_response()
+}
+
+/// Counts and times every request by its route, never by its path: paths are without number.
+async fn measure(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let method = request.method().as_str().to_owned();
+    let started = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    let elapsed = started.elapsed();
+    tracing::debug!(method, route, status, milliseconds = elapsed.as_secs_f64() * 1e3, "http request");
+    metrics::histogram!("latentdb_http_request_seconds", "route" => route.clone()).record(elapsed.as_secs_f64());
+    metrics::counter!("latentdb_http_requests_total", "route" => route, "method" => method, "status" => status)
+        .increment(1);
+    response
+}

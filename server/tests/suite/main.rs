@@ -1,0 +1,7 @@
+//! Tests of the `latentdb` binary from the outside: its command line and its servers.
+
+mod cli;
+mod harness;
+mod http;
+mod layering;
+mod wire;
