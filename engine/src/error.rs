@@ -96,12 +96,14 @@ pub struct Error {
     detail: Option<String>,
     hint: Option<String>,
     position: Option<usize>,
+    /// Line and column of the fault, counted from 1, while the text they are of is not at hand.
+    place: Option<(u64, u64)>,
 }
 
 impl Error {
     /// An error of `kind`; `message` is lower case, names the object, and ends without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), detail: None, hint: None, position: None }
+        Self { kind, message: message.into(), detail: None, hint: None, position: None, place: None }
     }
 
     /// Adds what to do about it.
@@ -120,6 +122,22 @@ impl Error {
     pub fn with_position(mut self, position: usize) -> Self {
         self.position = Some(position);
         self
+    }
+
+    /// Adds where the fault lies, as line and column of a text that is not at hand.
+    pub(crate) fn with_place(mut self, place: (u64, u64)) -> Self {
+        self.place = self.place.or(Some(place));
+        self
+    }
+
+    /// Forgets where the fault lies.
+    pub(crate) fn without_place(self) -> Self {
+        Self { place: None, ..self }
+    }
+
+    /// Line and column of the fault, if no position is known yet.
+    pub(crate) fn place(&self) -> Option<(u64, u64)> {
+        self.place.filter(|_| self.position.is_none())
     }
 
     /// What kind of failure this is.
@@ -150,17 +168,6 @@ impl Error {
     /// Character offset in the statement, counted from 1.
     pub fn position(&self) -> Option<usize> {
         self.position
-    }
-
-    /// The same error again, for readers that share a failure.
-    pub(crate) fn duplicate(&self) -> Self {
-        Self {
-            kind: self.kind,
-            message: self.message.clone(),
-            detail: self.detail.clone(),
-            hint: self.hint.clone(),
-            position: self.position,
-        }
     }
 
     /// The error that a statement ends with when its caller cancels it.

@@ -39,8 +39,6 @@ pub enum Outcome {
     CopyIn(CopyIn),
     /// `COPY … TO STDOUT`: the caller encodes the rows as `options` say.
     CopyOut(CopyOut),
-    /// The statement was empty.
-    Empty,
 }
 
 /// Where a session stands between `BEGIN` and `COMMIT`.
@@ -208,7 +206,6 @@ impl Outcome {
         match self {
             Outcome::Rows { command, .. } | Outcome::Changed { command, .. } | Outcome::Done { command, .. } => command,
             Outcome::CopyIn(_) | Outcome::CopyOut(_) => "COPY",
-            Outcome::Empty => "",
         }
     }
 }

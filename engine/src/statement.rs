@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
-use crate::sql::{Cached, Command};
 
+use crate::sql::{Cached, Command};
 
 /// One parsed statement, with its text.
 #[derive(Debug, Clone)]
 pub struct Statement {
     pub(crate) command: Arc<Command>,
     pub(crate) text: Arc<str>,
+    /// The string it was read from, in which places are counted.
+    pub(crate) source: Arc<str>,
 }
 
 impl Statement {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Float32Array, Float64Array, Int16Array, Int16Builder, Int32Array, Int64Array, ListBuilder,
+    ArrayRef, BooleanArray, Float32Array, Int16Array, Int16Builder, Int32Array, Int64Array, ListBuilder,
     RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::datatypes::{DataType, Field, Schema};
@@ -50,11 +50,6 @@ impl Columns {
     pub(super) fn float4(self, name: &str, values: impl IntoIterator<Item = f32>) -> Self {
         let values: Float32Array = values.into_iter().map(Some).collect();
         self.add(Field::new(name, DataType::Float32, true), Arc::new(values))
-    }
-
-    pub(super) fn float8(self, name: &str, values: impl IntoIterator<Item = f64>) -> Self {
-        let values: Float64Array = values.into_iter().map(Some).collect();
-        self.add(Field::new(name, DataType::Float64, true), Arc::new(values))
     }
 
     pub(super) fn bools(self, name: &str, values: impl IntoIterator<Item = bool>) -> Self {

@@ -11,7 +11,7 @@ use super::columns::Columns;
 use super::oids::{self, OWNER};
 
 /// Name of the role that owns everything.
-pub(super) const OWNER_NAME: &str = "latentdb";
+pub(crate) const OWNER_NAME: &str = "latentdb";
 
 pub(super) fn pg_database(facts: &dyn CatalogFacts) -> Result<Arc<dyn TableProvider>> {
     let name = facts.database();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, ListBuilder, StringArray, StringBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, ListBuilder, StringArray, StringBuilder, UInt32Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type};
 use datafusion::catalog::TableFunctionImpl;
@@ -13,7 +13,7 @@ use datafusion_pg_catalog::pg_catalog as postgres;
 
 use super::database::role_names;
 use super::indexes::primary_keys;
-use super::oids::PG_CLASS;
+use super::oids::{INFORMATION_SCHEMA, PG_CATALOG, PG_CLASS, PUBLIC};
 use super::procedures::procedure_oid;
 use super::relations::{comments, relation_oid};
 use super::{CatalogFacts, Relation};
@@ -31,15 +31,9 @@ pub(crate) fn table_functions() -> Result<Vec<(&'static str, Arc<dyn TableFuncti
 /// Every function of `pg_catalog`, for one session.
 pub(crate) fn functions(facts: &Arc<dyn CatalogFacts>) -> Vec<ScalarUDF> {
     let shared = [
-        postgres::create_pg_table_is_visible(),
         postgres::format_type::create_format_type_udf(),
         postgres::pg_get_expr_udf::create_pg_get_expr_udf(),
-        postgres::create_pg_get_partkeydef_udf(),
-        postgres::create_pg_relation_is_publishable_udf(),
-        postgres::create_pg_get_statisticsobjdef_columns_udf(),
         postgres::create_pg_encoding_to_char_udf(),
-        postgres::create_pg_stat_get_numscans(),
-        postgres::create_pg_get_partition_ancestors_udf(),
         postgres::quote_ident_udf::create_quote_ident_udf(),
         postgres::quote_ident_udf::create_parse_ident_udf(),
         postgres::array_bounds_udf::create_array_upper_udf(),
@@ -102,6 +96,8 @@ fn session_functions(facts: &Arc<dyn CatalogFacts>) -> Vec<ScalarUDF> {
             Volatility::Volatile,
             move |arguments, rows| set_config(write.as_ref(), arguments, rows),
         ),
+        of_session("pg_cancel_backend", facts, |facts, process_id| facts.cancel(process_id)),
+        of_session("pg_terminate_backend", facts, |facts, process_id| facts.terminate(process_id)),
         // There are no advisory locks to release; connection pools ask for it on every return.
         Function::exact("pg_advisory_unlock_all", &[], TEXT, Volatility::Volatile, |_, rows| {
             Ok(arrow::array::new_null_array(&TEXT, rows))
@@ -110,6 +106,17 @@ fn session_functions(facts: &Arc<dyn CatalogFacts>) -> Vec<ScalarUDF> {
             Ok(Arc::new(BooleanArray::from(vec![false; rows])))
         }),
     ]
+}
+
+/// A function that does something to the session of a given number, and answers whether there is one.
+fn of_session(name: &'static str, facts: &Arc<dyn CatalogFacts>, act: fn(&dyn CatalogFacts, i32) -> crate::Result<bool>) -> ScalarUDF {
+    let facts = Arc::clone(facts);
+    Function::exact(name, &[DataType::Int64], DataType::Boolean, Volatility::Volatile, move |arguments, _| {
+        let numbers = oids_of(arguments, 0)?;
+        let numbers = numbers.iter();
+        let done = numbers.map(|number| number.map(|number| act(facts.as_ref(), number)).transpose());
+        Ok(Arc::new(done.collect::<crate::Result<BooleanArray>>()?))
+    })
 }
 
 fn current_setting(facts: &dyn CatalogFacts, arguments: &[ArrayRef]) -> Result<ArrayRef> {
@@ -189,6 +196,21 @@ fn object_functions(facts: &Arc<dyn CatalogFacts>) -> Vec<ScalarUDF> {
         by_oid("pg_get_triggerdef", &[1, 2], facts, none),
         by_oid("pg_get_function_sqlbody", &[1], facts, none),
         by_oid("pg_get_functiondef", &[1], facts, none),
+        by_oid("pg_get_partkeydef", &[1], facts, none),
+        by_oid("pg_get_statisticsobjdef_columns", &[1], facts, none),
+        output("regclassout", facts, relation_names),
+        output("regtypeout", facts, |_| super::types::display_names()),
+        output("regnamespaceout", facts, |_| namespaces()),
+        output("regroleout", facts, |facts| role_names(facts).into_iter().collect()),
+        output("regprocout", facts, |facts| {
+            facts.functions().iter().map(|function| (procedure_oid(function), function.name().to_owned())).collect()
+        }),
+        Function::any("pg_partition_ancestors", &[1], DataType::UInt32, Volatility::Stable, |_, rows| {
+            Ok(arrow::array::new_null_array(&DataType::UInt32, rows))
+        }),
+        Function::any("pg_stat_get_numscans", &[1], DataType::Int64, Volatility::Stable, |_, rows| {
+            Ok(Arc::new(Int64Array::from(vec![0; rows])))
+        }),
         comment_function("obj_description", facts),
         comment_function("col_description", facts),
     ];
@@ -230,12 +252,12 @@ fn by_name(
     lookup: fn(&dyn CatalogFacts) -> HashMap<String, i32>,
 ) -> ScalarUDF {
     let facts = Arc::clone(facts);
-    Function::exact(name, &[TEXT], DataType::Int32, Volatility::Stable, move |arguments, _| {
+    Function::exact(name, &[TEXT], DataType::UInt32, Volatility::Stable, move |arguments, _| {
         let oids = lookup(facts.as_ref());
         let names = argument(arguments, 0)?;
         let bare = |name: &str| name.rsplit('.').next().unwrap_or(name).trim_matches('"').to_owned();
-        let found = names.as_string::<i32>().iter().map(|name| oids.get(&bare(name?)).copied());
-        Ok(Arc::new(found.collect::<Int32Array>()))
+        let found = names.as_string::<i32>().iter().map(|name| oids.get(&bare(name?)).map(|oid| oid.unsigned_abs()));
+        Ok(Arc::new(found.collect::<UInt32Array>()))
     })
 }
 
@@ -274,6 +296,29 @@ fn by_oid(name: &'static str, counts: &[usize], facts: &Arc<dyn CatalogFacts>, l
         let found: StringArray = oids_of(arguments, 0)?.iter().map(|oid| texts.get(&oid?).cloned()).collect();
         Ok(Arc::new(found))
     })
+}
+
+/// The output function of an alias type of `oid`: the object's name, the number where it has none, `-` for zero.
+fn output(name: &'static str, facts: &Arc<dyn CatalogFacts>, lookup: Lookup) -> ScalarUDF {
+    let facts = Arc::clone(facts);
+    Function::any(name, &[1], TEXT, Volatility::Stable, move |arguments, _| {
+        let names = lookup(facts.as_ref());
+        let shown = |oid: i32| match oid {
+            0 => "-".to_owned(),
+            oid => names.get(&oid).cloned().unwrap_or_else(|| oid.to_string()),
+        };
+        let found: StringArray = oids_of(arguments, 0)?.iter().map(|oid| oid.map(shown)).collect();
+        Ok(Arc::new(found))
+    })
+}
+
+fn relation_names(facts: &dyn CatalogFacts) -> HashMap<i32, String> {
+    super::relations::class_names(&facts.relations()).into_iter().collect()
+}
+
+fn namespaces() -> HashMap<i32, String> {
+    let names = [(PG_CATALOG, "pg_catalog"), (PUBLIC, "public"), (INFORMATION_SCHEMA, "information_schema")];
+    names.into_iter().map(|(oid, name)| (oid, name.to_owned())).collect()
 }
 
 /// `obj_description(oid [, catalogue])` and `col_description(table, column)`.
@@ -320,17 +365,25 @@ fn privilege_functions() -> Vec<ScalarUDF> {
 
 /// With one schema on the path, everything is visible.
 fn visibility_functions() -> Vec<ScalarUDF> {
-    ["pg_function_is_visible", "pg_type_is_visible", "pg_operator_is_visible", "pg_opclass_is_visible", "pg_collation_is_visible"]
-        .into_iter()
-        .map(|name| {
-            Function::any(name, &[1], DataType::Boolean, Volatility::Stable, |_, rows| {
-                Ok(Arc::new(BooleanArray::from(vec![true; rows])))
-            })
+    [
+        "pg_table_is_visible",
+        "pg_function_is_visible",
+        "pg_type_is_visible",
+        "pg_operator_is_visible",
+        "pg_opclass_is_visible",
+        "pg_collation_is_visible",
+        "pg_relation_is_publishable",
+    ]
+    .into_iter()
+    .map(|name| {
+        Function::any(name, &[1], DataType::Boolean, Volatility::Stable, |_, rows| {
+            Ok(Arc::new(BooleanArray::from(vec![true; rows])))
         })
-        .chain([Function::exact("pg_my_temp_schema", &[], DataType::Int32, Volatility::Stable, |_, rows| {
-            Ok(Arc::new(Int32Array::from(vec![0; rows])))
-        })])
-        .collect()
+    })
+    .chain([Function::exact("pg_my_temp_schema", &[], DataType::UInt32, Volatility::Stable, |_, rows| {
+        Ok(Arc::new(UInt32Array::from(vec![0; rows])))
+    })])
+    .collect()
 }
 
 fn text_list() -> DataType {

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 
+pub(crate) use database::OWNER_NAME;
 pub(crate) use functions::{functions, table_functions};
 pub(crate) use rewrite::rewrite;
 pub(crate) use schema::schema;
@@ -99,6 +100,10 @@ pub(crate) trait CatalogFacts: fmt::Debug + Send + Sync {
     fn set(&self, name: &str, value: &str) -> Result<()>;
     /// All sessions.
     fn activity(&self) -> Vec<Activity>;
+    /// Stops what a session runs; whether there is one of that number.
+    fn cancel(&self, process_id: i32) -> Result<bool>;
+    /// Ends a session; whether there is one of that number.
+    fn terminate(&self, process_id: i32) -> Result<bool>;
     /// Functions with named parameters, for `\df`.
     fn functions(&self) -> Vec<Arc<FunctionDefinition>>;
 }

@@ -87,6 +87,11 @@ fn class_rows(relations: &[Relation]) -> Vec<ClassRow> {
     own.chain(keys).chain(system).collect()
 }
 
+/// Object ids and names of everything in `pg_class`, as they are shown with `public` on the search path.
+pub(super) fn class_names(relations: &[Relation]) -> Vec<(i32, String)> {
+    class_rows(relations).into_iter().map(|row| (row.oid, row.name)).collect()
+}
+
 pub(super) fn pg_class(facts: &dyn CatalogFacts) -> Result<Arc<dyn TableProvider>> {
     let rows = class_rows(&facts.relations());
     Columns::new(rows.len())

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, LimitClause, ObjectName, Query, SelectItem, SetExpr, Statement, TableFactor,
+    BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, LimitClause, ObjectName, Query, SelectItem, SetExpr, Statement, TableFactor,
     Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
@@ -12,8 +12,48 @@ use datafusion::sql::sqlparser::parser::Parser;
 
 /// Rewrites a query to the system catalogues.
 pub(crate) fn rewrite(statement: &mut Statement) {
+    show_names(statement);
     // The visitor never breaks off.
     let _ = statement.visit(&mut CatalogRewriter);
+}
+
+/// `oid::regclass` in the select list: shown as a name, as its text form is.
+fn show_names(statement: &mut Statement) {
+    let Statement::Query(query) = statement else { return };
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    for item in &mut select.projection {
+        match item {
+            SelectItem::ExprWithAlias { expr, .. } => {
+                if let Some(name) = name_of_object(expr) {
+                    *expr = name;
+                }
+            }
+            SelectItem::UnnamedExpr(cast @ Expr::Cast { .. }) => {
+                let Expr::Cast { expr: oid, .. } = &*cast else { continue };
+                let column = last_name(oid).unwrap_or("name").to_owned();
+                if let Some(expr) = name_of_object(cast) {
+                    *item = SelectItem::ExprWithAlias { expr, alias: Ident::new(column) };
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The name of the object whose id `expr` casts to an alias type of `oid`; `None` if it is no such cast.
+fn name_of_object(expr: &Expr) -> Option<Expr> {
+    let Expr::Cast { expr: oid, data_type, .. } = expr else { return None };
+    let target = data_type.to_string().to_lowercase();
+    match target.rsplit('.').next()? {
+        alias @ ("regclass" | "regtype" | "regnamespace" | "regrole" | "regproc") => parse(&format!("{alias}out({oid})")),
+        _ => None,
+    }
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    let name = data_type.to_string().to_lowercase();
+    let bare = name.rsplit('.').next().unwrap_or(&name);
+    ["text", "varchar", "character varying", "name"].contains(&bare)
 }
 
 /// Columns of `pg_type` that hold function names, which clients compare with `'…'::regproc`.
@@ -48,6 +88,12 @@ impl VisitorMut for CatalogRewriter {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         match expr {
+            // The text of an object's id is the object's name.
+            Expr::Cast { expr: inner, data_type, .. } if is_text(data_type) => {
+                if let Some(name) = name_of_object(inner) {
+                    *expr = name;
+                }
+            }
             // A system table's name is known without its schema: 'pg_class'::regclass.
             Expr::BinaryOp { left, op: BinaryOperator::Eq, right }
                 if last_name(left) == Some("nspname") && is_current_schema(right) =>
@@ -77,6 +123,11 @@ impl VisitorMut for CatalogRewriter {
             }
             Expr::Subquery(query) if asks_nothing(query) => {
                 if let Some(null) = parse("CAST(NULL AS text)") {
+                    *expr = null;
+                }
+            }
+            Expr::Subquery(query) if follows_domains(query) => {
+                if let Some(null) = parse("CAST(NULL AS oid)") {
                     *expr = null;
                 }
             }
@@ -157,6 +208,12 @@ fn asks_nothing(query: &Query) -> bool {
         _ => false,
     };
     is_collation || !is_aggregated && table.is_some_and(|name| EMPTY_TABLES.contains(&name.value.as_str()))
+}
+
+/// asyncpg follows domains to their base types by a recursive query of its own for each type, which the planner
+/// cannot take apart. No column has a domain for its type.
+fn follows_domains(query: &Query) -> bool {
+    query.with.as_ref().is_some_and(|with| with.recursive && with.to_string().contains("typbasetype"))
 }
 
 /// A lookup by object id has one row, which the planner cannot know of a correlated subquery.

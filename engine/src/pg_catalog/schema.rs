@@ -3,10 +3,15 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
+use arrow::datatypes::{DataType, Field};
 use async_trait::async_trait;
 use datafusion::catalog::{MemoryCatalogProviderList, SchemaProvider, TableProvider};
+use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{LogicalPlanBuilder, ident};
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+use datafusion_pg_catalog::pg_catalog::oid_field::OID_ALIAS_KEY;
+use datafusion_pg_catalog::pg_catalog::oid_field::kind::REGPROC;
 use datafusion_pg_catalog::pg_catalog::{PG_CATALOG_TABLES, PgCatalogSchemaProvider, PgCatalogStaticTables};
 
 use super::{CatalogFacts, database, indexes, procedures, relations};
@@ -55,6 +60,48 @@ pub(crate) fn schema(facts: Arc<dyn CatalogFacts>) -> Result<Arc<dyn SchemaProvi
     Ok(Arc::new(PgCatalog { facts, rest: Arc::new(rest) }))
 }
 
+/// Columns of type `oid` that are not marked as such where they come from.
+const UNMARKED_OIDS: [&str; 18] = [
+    "relowner",
+    "relam",
+    "relfilenode",
+    "reltablespace",
+    "attcollation",
+    "typowner",
+    "typcollation",
+    "typelem",
+    "typarray",
+    "typrelid",
+    "datdba",
+    "dattablespace",
+    "nspowner",
+    "pronamespace",
+    "proowner",
+    "prolang",
+    "provariadic",
+    "prorettype",
+];
+
+/// Object ids are kept as signed numbers, by us and by `datafusion-pg-catalog`; clients see them as `oid`,
+/// which is unsigned.
+fn with_oids(name: &str, table: Arc<dyn TableProvider>) -> Result<Arc<dyn TableProvider>> {
+    let schema = table.schema();
+    let is_oid = |field: &Field| {
+        let marked = field.metadata().get(OID_ALIAS_KEY).is_some_and(|kind| kind != REGPROC);
+        *field.data_type() == DataType::Int32 && (marked || UNMARKED_OIDS.contains(&field.name().as_str()))
+    };
+    if !schema.fields().iter().any(|field| is_oid(field)) {
+        return Ok(table);
+    }
+    let columns = schema.fields().iter().map(|field| match is_oid(field) {
+        true => datafusion::logical_expr::cast(ident(field.name()), DataType::UInt32).alias(field.name()),
+        false => ident(field.name()),
+    });
+    let columns: Vec<_> = columns.collect();
+    let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?.project(columns)?.build()?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
+}
+
 struct PgCatalog {
     facts: Arc<dyn CatalogFacts>,
     rest: Arc<dyn SchemaProvider>,
@@ -93,9 +140,12 @@ impl SchemaProvider for PgCatalog {
             "pg_tables" => relations::pg_tables(facts)?,
             "pg_user" => database::pg_user(facts)?,
             "pg_views" => relations::pg_views(facts)?,
-            other => return self.rest.table(other).await,
+            other => match self.rest.table(other).await? {
+                Some(table) => table,
+                None => return Ok(None),
+            },
         };
-        Ok(Some(table))
+        with_oids(name, table).map(Some)
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -98,6 +98,12 @@ impl CatalogFacts for Facts {
             query: "SELECT 1".to_owned(),
         }]
     }
+    fn cancel(&self, _: i32) -> crate::Result<bool> {
+        Ok(false)
+    }
+    fn terminate(&self, _: i32) -> crate::Result<bool> {
+        Ok(false)
+    }
     fn functions(&self) -> Vec<Arc<FunctionDefinition>> {
         self.functions.all()
     }

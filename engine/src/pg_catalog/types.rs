@@ -28,6 +28,7 @@ const BYTEA: PgType = fixed(17, -1, "i", 1001);
 const INT8: PgType = fixed(20, 8, "d", 1016);
 const INT2: PgType = fixed(21, 2, "s", 1005);
 const INT4: PgType = fixed(23, 4, "i", 1007);
+const OID: PgType = fixed(26, 4, "i", 1028);
 const TEXT: PgType = fixed(25, -1, "i", 1009);
 const JSON: PgType = fixed(114, -1, "i", 199);
 const FLOAT4: PgType = fixed(700, 4, "i", 1021);
@@ -45,7 +46,8 @@ pub(super) fn pg_type(data_type: &DataType) -> PgType {
         DataType::Boolean => BOOL,
         DataType::Int8 | DataType::Int16 | DataType::UInt8 => INT2,
         DataType::Int32 | DataType::UInt16 => INT4,
-        DataType::Int64 | DataType::UInt32 => INT8,
+        DataType::Int64 => INT8,
+        DataType::UInt32 => OID,
         DataType::UInt64 | DataType::Decimal128(_, _) | DataType::Decimal256(_, _) => NUMERIC,
         DataType::Float16 | DataType::Float32 => FLOAT4,
         DataType::Float64 => FLOAT8,
@@ -97,8 +99,38 @@ pub(super) fn by_name(name: &str) -> i32 {
 
 /// Object ids of Postgres' types by the names in `pg_type`.
 pub(super) fn by_internal_name() -> HashMap<String, i32> {
-    let Ok(postgres) = super::schema::postgres() else { return HashMap::new() };
-    let mut oids = HashMap::new();
+    names_and_oids().into_iter().collect()
+}
+
+/// Names of Postgres' types as `regtype` shows them: `integer` for `int4`, `text[]` for `_text`.
+pub(super) fn display_names() -> HashMap<i32, String> {
+    let shown = |name: &str| match name {
+        "bool" => "boolean".to_owned(),
+        "int2" => "smallint".to_owned(),
+        "int4" => "integer".to_owned(),
+        "int8" => "bigint".to_owned(),
+        "float4" => "real".to_owned(),
+        "float8" => "double precision".to_owned(),
+        "bpchar" => "character".to_owned(),
+        "varchar" => "character varying".to_owned(),
+        "varbit" => "bit varying".to_owned(),
+        "time" => "time without time zone".to_owned(),
+        "timetz" => "time with time zone".to_owned(),
+        "timestamp" => "timestamp without time zone".to_owned(),
+        "timestamptz" => "timestamp with time zone".to_owned(),
+        "char" => "\"char\"".to_owned(),
+        other => other.to_owned(),
+    };
+    let display = |(name, oid): (String, i32)| match name.strip_prefix('_') {
+        Some(element) => (oid, format!("{}[]", shown(element))),
+        None => (oid, shown(&name)),
+    };
+    names_and_oids().into_iter().map(display).collect()
+}
+
+fn names_and_oids() -> Vec<(String, i32)> {
+    let Ok(postgres) = super::schema::postgres() else { return Vec::new() };
+    let mut oids = Vec::new();
     for batch in postgres.pg_type.data() {
         let (Some(names), Some(numbers)) = (batch.column_by_name("typname"), batch.column_by_name("oid")) else {
             continue;

@@ -4,7 +4,7 @@ use super::ColumnType::{BigInt, Boolean, Double, Integer, Integers, Json, Real, 
 use super::{TableDefinition, optional, required};
 
 /// Features (latents).
-pub const FEATURES: TableDefinition = TableDefinition {
+pub(super) const FEATURES: TableDefinition = TableDefinition {
     name: "features",
     comment: "Features (latents) of sources, with the statistics of their dashboards",
     primary_key: &["model_id", "source_id", "index"],
@@ -54,7 +54,7 @@ pub const FEATURES: TableDefinition = TableDefinition {
 };
 
 /// Token sequences.
-pub const CONTEXTS: TableDefinition = TableDefinition {
+pub(super) const CONTEXTS: TableDefinition = TableDefinition {
     name: "contexts",
     comment: "Token sequences that activations refer to; each is stored once per model",
     primary_key: &["context_id"],
@@ -72,7 +72,7 @@ pub const CONTEXTS: TableDefinition = TableDefinition {
 };
 
 /// Activations of features on contexts.
-pub const ACTIVATIONS: TableDefinition = TableDefinition {
+pub(super) const ACTIVATIONS: TableDefinition = TableDefinition {
     name: "activations",
     comment: "Activations of features on contexts: non-zero positions and values only. The view activation_records shows tokens and dense values",
     primary_key: &["model_id", "source_id", "index", "rank"],
@@ -109,7 +109,7 @@ pub const ACTIVATIONS: TableDefinition = TableDefinition {
 };
 
 /// Explanations of features.
-pub const EXPLANATIONS: TableDefinition = TableDefinition {
+pub(super) const EXPLANATIONS: TableDefinition = TableDefinition {
     name: "explanations",
     comment: "Explanations of features in words, and their embeddings",
     primary_key: &["explanation_id"],
@@ -140,7 +140,7 @@ pub const EXPLANATIONS: TableDefinition = TableDefinition {
 };
 
 /// Scores of explanations.
-pub const EXPLANATION_SCORES: TableDefinition = TableDefinition {
+pub(super) const EXPLANATION_SCORES: TableDefinition = TableDefinition {
     name: "explanation_scores",
     comment: "How well explanations predict their features' activations",
     primary_key: &["score_id"],

@@ -4,7 +4,7 @@ use super::ColumnType::{BigInt, Boolean, Double, Integer, Json, Real, Reals, Tex
 use super::{TableDefinition, optional, required};
 
 /// Language models.
-pub const MODELS: TableDefinition = TableDefinition {
+pub(super) const MODELS: TableDefinition = TableDefinition {
     name: "models",
     comment: "Language models whose features are stored here",
     primary_key: &["model_id"],
@@ -33,7 +33,7 @@ pub const MODELS: TableDefinition = TableDefinition {
 };
 
 /// Published collections of source sets.
-pub const RELEASES: TableDefinition = TableDefinition {
+pub(super) const RELEASES: TableDefinition = TableDefinition {
     name: "releases",
     comment: "Releases: published collections of source sets, with their authors",
     primary_key: &["release_id"],
@@ -51,7 +51,7 @@ pub const RELEASES: TableDefinition = TableDefinition {
 };
 
 /// Sets of sources, one per layer.
-pub const SOURCE_SETS: TableDefinition = TableDefinition {
+pub(super) const SOURCE_SETS: TableDefinition = TableDefinition {
     name: "source_sets",
     comment: "Source sets: the SAEs, transcoders or neurons of one kind over a model's layers",
     primary_key: &["model_id", "set_id"],
@@ -72,7 +72,7 @@ pub const SOURCE_SETS: TableDefinition = TableDefinition {
 };
 
 /// Single dictionaries: one SAE, transcoder or neuron layer.
-pub const SOURCES: TableDefinition = TableDefinition {
+pub(super) const SOURCES: TableDefinition = TableDefinition {
     name: "sources",
     comment: "Sources: one SAE, transcoder or layer of neurons each; its features share a source_id",
     primary_key: &["model_id", "source_id"],
@@ -105,7 +105,7 @@ pub const SOURCES: TableDefinition = TableDefinition {
 };
 
 /// Steering vectors of users.
-pub const VECTORS: TableDefinition = TableDefinition {
+pub(super) const VECTORS: TableDefinition = TableDefinition {
     name: "vectors",
     comment: "Vectors in activation space that users made: for steering and for probing",
     primary_key: &["vector_id"],
@@ -124,7 +124,7 @@ pub const VECTORS: TableDefinition = TableDefinition {
 };
 
 /// Attribution graphs.
-pub const GRAPHS: TableDefinition = TableDefinition {
+pub(super) const GRAPHS: TableDefinition = TableDefinition {
     name: "graphs",
     comment: "Attribution graphs: which features led a model to its next token",
     primary_key: &["graph_id"],
@@ -147,7 +147,7 @@ pub const GRAPHS: TableDefinition = TableDefinition {
 };
 
 /// Evaluations of sources.
-pub const EVALS: TableDefinition = TableDefinition {
+pub(super) const EVALS: TableDefinition = TableDefinition {
     name: "evals",
     comment: "Evaluations of sources: one number per metric, with details",
     primary_key: &["model_id", "source_id", "metric"],

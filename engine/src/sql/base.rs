@@ -12,8 +12,9 @@ use datafusion::prelude::SessionConfig;
 
 use super::catalog::{CATALOG, PUBLIC};
 use super::cooperative::CooperativeJoins;
-use super::lateral::{self, Functions};
 use super::functions;
+use super::lateral::{self, Functions};
+use super::operators::QuotedTruth;
 use crate::pg_catalog;
 use crate::storage::Location;
 use crate::{EngineOptions, Error, ErrorKind, Result};
@@ -32,6 +33,7 @@ pub(crate) fn state(options: &EngineOptions, location: &Location, named: &Arc<Fu
     let mut state = SessionStateBuilder::new()
         .with_config(config(options))
         .with_runtime_env(environment)
+        .with_expr_planners(vec![Arc::new(QuotedTruth)])
         .with_default_features()
         .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
         .with_relation_planners(vec![lateral::planner(Arc::clone(named))])

@@ -8,8 +8,6 @@ use crate::outcome::CopyOptions;
 /// One statement, sorted by who carries it out.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
-    /// Nothing at all.
-    Empty,
     /// `SELECT`, `VALUES`, `TABLE`, `WITH`.
     Query(Box<ast::Statement>),
     /// `INSERT`, `UPDATE`, `DELETE`, `MERGE`, `TRUNCATE`.
@@ -140,8 +138,6 @@ pub(crate) enum Definition {
         or_replace: bool,
         /// Whether one of the name makes this a no-op.
         if_not_exists: bool,
-        /// The query.
-        query: Box<ast::Query>,
     },
     /// `DROP VIEW a, b`.
     DropView {

@@ -14,7 +14,7 @@ use super::planner::Planner;
 use super::run::Stop;
 use super::transaction::{Current, Place, aborted};
 use super::vars::SessionVars;
-use super::{dispatch, prepared};
+use super::{dispatch, errors, prepared};
 use crate::engine::{SessionOptions, Shared};
 use crate::pg_catalog::Activity;
 use crate::{Outcome, Prepared, Result, Statement, TransactionStatus};
@@ -32,6 +32,8 @@ pub(crate) struct Conversation {
     text: Mutex<Arc<str>>,
     /// Statements that run now.
     active: Arc<AtomicUsize>,
+    /// Another session has asked this one to end.
+    terminated: CancellationToken,
 }
 
 impl Conversation {
@@ -46,6 +48,7 @@ impl Conversation {
             named: Mutex::new(HashMap::new()),
             text: Mutex::new("".into()),
             active: Arc::default(),
+            terminated: CancellationToken::new(),
         });
         shared.sessions.add(&session);
         session
@@ -77,7 +80,7 @@ impl Conversation {
         self.refuse_if_failed(&statement.command)?;
         self.refresh().await?;
         let result = self.stop().race(prepared::prepare(self, statement, hints)).await;
-        self.note_failure(result)
+        self.note_failure(result.map_err(|error| errors::placed(error, &statement.source)))
     }
 
     /// Runs `prepared` with `parameters`.
@@ -87,13 +90,23 @@ impl Conversation {
         *lock(&self.text) = Arc::clone(&prepared.statement.text);
         let _active = Active::new(&self.active);
         let result = dispatch::execute(self, prepared, parameters).await;
-        self.note_failure(result)
+        self.note_failure(result.map_err(|error| errors::placed(error, &prepared.statement.source)))
     }
 
     /// Stops whatever runs in this session.
     pub(crate) fn cancel(&self) {
         let token = std::mem::take(&mut *lock(&self.running));
         token.cancel();
+    }
+
+    /// Stops whatever runs in this session and asks its client's connection to end.
+    pub(crate) fn terminate(&self) {
+        self.terminated.cancel();
+        self.cancel();
+    }
+
+    pub(crate) fn terminated(&self) -> &CancellationToken {
+        &self.terminated
     }
 
     /// What stops a statement that begins now.
@@ -139,8 +152,9 @@ impl Conversation {
 
     /// Takes in what other processes committed, where there can be any.
     async fn refresh(&self) -> Result<()> {
-        if self.transaction_status() == TransactionStatus::Idle && self.shared.database.is_shared() {
+        if self.transaction_status() == TransactionStatus::Idle && self.shared.read_only {
             let database = Arc::clone(&self.shared.database);
+            // If commits come too fast to be read, what was read before is still one moment.
             self.shared.runtime.run(async move { database.refresh().await }).await?;
         }
         Ok(())
@@ -167,7 +181,7 @@ impl Conversation {
     }
 
     fn refuse_if_failed(&self, command: &Command) -> Result<()> {
-        let ends = matches!(command, Command::Transaction(_) | Command::Empty);
+        let ends = matches!(command, Command::Transaction(_));
         if ends || lock(&self.place).status() != TransactionStatus::Failed {
             return Ok(());
         }

@@ -47,7 +47,6 @@ fn create_view(view: ast::CreateView) -> Result<Definition> {
         columns: view.columns.into_iter().map(|column| column.name).collect(),
         or_replace: view.or_replace,
         if_not_exists: view.if_not_exists,
-        query: view.query,
     })
 }
 

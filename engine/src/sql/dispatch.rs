@@ -16,7 +16,6 @@ pub(crate) async fn execute(
     parameters: Vec<ScalarValue>,
 ) -> Result<Outcome> {
     match prepared.statement.command.as_ref() {
-        Command::Empty => Ok(Outcome::Empty),
         Command::Query(query) => {
             let rows = rows(session, prepared, query, parameters).await?;
             Ok(Outcome::Rows { command: "SELECT", rows })

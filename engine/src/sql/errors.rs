@@ -48,18 +48,16 @@ pub(crate) fn unexpected(token: &TokenWithSpan, sql: &str) -> Error {
 pub(crate) fn from_planner_at(error: DataFusionError, sql: &str) -> Error {
     match error {
         DataFusionError::SQL(error, _) => from_parser(*error, sql),
-        DataFusionError::Diagnostic(diagnostic, inner) => {
-            let error = from_planner_at(*inner, sql);
-            match diagnostic.span {
-                Some(span) if error.position().is_none() => {
-                    let start = Location { line: span.start.line, column: span.start.column };
-                    error.with_position(character(sql, start))
-                }
-                _ => error,
-            }
-        }
         DataFusionError::Context(_, inner) => from_planner_at(*inner, sql),
-        other => other.into(),
+        other => placed(other.into(), sql),
+    }
+}
+
+/// `error` with its position, if it knows its line and column in `sql`.
+pub(crate) fn placed(error: Error, sql: &str) -> Error {
+    match error.place() {
+        Some((line, column)) => error.with_position(character(sql, Location { line, column })),
+        None => error,
     }
 }
 
@@ -91,7 +89,14 @@ fn lower_first(text: &str) -> String {
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
         match error {
-            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => (*inner).into(),
+            DataFusionError::Context(_, inner) => (*inner).into(),
+            DataFusionError::Diagnostic(diagnostic, inner) => {
+                let error = Error::from(*inner);
+                match diagnostic.span.filter(|span| span.start.line > 0) {
+                    Some(span) => error.with_place((span.start.line, span.start.column)),
+                    None => error,
+                }
+            }
             DataFusionError::External(inner) => from_external(inner),
             DataFusionError::Collection(errors) => match errors.into_iter().next() {
                 Some(first) => first.into(),
@@ -123,7 +128,7 @@ impl From<DataFusionError> for Error {
 fn from_shared(error: &DataFusionError) -> Error {
     match error.find_root() {
         DataFusionError::External(inner) => match inner.downcast_ref::<Error>() {
-            Some(ours) => ours.duplicate(),
+            Some(ours) => ours.clone(),
             None => Error::new(ErrorKind::Internal, inner.to_string()),
         },
         DataFusionError::ResourcesExhausted(message) => from_exhausted(message),

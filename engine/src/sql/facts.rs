@@ -5,13 +5,14 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::catalog::CATALOG;
+use super::conversation::Conversation;
 use super::lateral::FunctionDefinition;
 use super::vars::SessionVars;
-use crate::Result;
 use crate::engine::Shared;
-use crate::pg_catalog::{Activity, CatalogFacts, Relation, Setting};
+use crate::pg_catalog::{Activity, CatalogFacts, OWNER_NAME, Relation, Setting};
 use crate::schema::VIEWS;
 use crate::storage::database::TableFacts;
+use crate::{Error, ErrorKind, Result};
 
 /// The facts of one session.
 #[derive(Debug)]
@@ -23,6 +24,17 @@ pub(crate) struct SessionFacts {
 impl SessionFacts {
     pub(crate) fn new(shared: &Arc<Shared>, vars: &Arc<SessionVars>) -> Arc<dyn CatalogFacts> {
         Arc::new(Self { shared: Arc::clone(shared), vars: Arc::clone(vars) })
+    }
+}
+
+impl SessionFacts {
+    /// The session whose number is `process_id`, if its user is this one's; the owner may stop anyone's.
+    fn own_session(&self, process_id: i32) -> Result<Option<Arc<Conversation>>> {
+        let Some(session) = self.shared.sessions.find(process_id) else { return Ok(None) };
+        if self.user() == session.vars().user() || self.user() == OWNER_NAME {
+            return Ok(Some(session));
+        }
+        Err(Error::new(ErrorKind::Permission, format!("session {process_id} belongs to another user")))
     }
 }
 
@@ -74,6 +86,14 @@ impl CatalogFacts for SessionFacts {
 
     fn activity(&self) -> Vec<Activity> {
         self.shared.sessions.activity()
+    }
+
+    fn cancel(&self, process_id: i32) -> Result<bool> {
+        Ok(self.own_session(process_id)?.inspect(|session| session.cancel()).is_some())
+    }
+
+    fn terminate(&self, process_id: i32) -> Result<bool> {
+        Ok(self.own_session(process_id)?.inspect(|session| session.terminate()).is_some())
     }
 
     fn functions(&self) -> Vec<Arc<FunctionDefinition>> {

@@ -1,14 +1,15 @@
 //! From text to statements: cut at semicolons, each read by our own grammar or the planner's.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement as PlannerStatement};
-use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::ast::{self, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use super::command::{Change, Command};
 use super::dialect::EngineDialect;
-use super::{errors, grammar, names, rewrite};
+use super::{errors, grammar, names, rewrite, time_formats};
 use crate::{Error, ErrorKind, Result, Statement};
 
 /// How deep expressions and queries may nest.
@@ -21,10 +22,11 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
         .tokenize_with_location()
         .map_err(|error| errors::from_parser(error.into(), sql))?;
     let offsets = Offsets::new(sql);
+    let source: Arc<str> = sql.into();
     tokens
         .split(|token| token.token == Token::SemiColon)
         .filter(|tokens| tokens.iter().any(|token| !matches!(token.token, Token::Whitespace(_))))
-        .map(|tokens| one(sql, tokens, &offsets))
+        .map(|tokens| one(&source, tokens, &offsets))
         .collect()
 }
 
@@ -39,17 +41,17 @@ pub(crate) fn parse_one(sql: &str) -> Result<Statement> {
 
 /// Reads `tokens` of `sql`, which are one statement or a part of one.
 pub(crate) fn statement(sql: &str, tokens: &[TokenWithSpan]) -> Result<Statement> {
-    one(sql, tokens, &Offsets::new(sql))
+    one(&sql.into(), tokens, &Offsets::new(sql))
 }
 
-fn one(sql: &str, tokens: &[TokenWithSpan], offsets: &Offsets) -> Result<Statement> {
+fn one(sql: &Arc<str>, tokens: &[TokenWithSpan], offsets: &Offsets) -> Result<Statement> {
     let mut significant = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
     let first = significant.next();
     let start = first.map_or(0, |token| offsets.byte(sql, token.span.start));
     let end = significant.next_back().or(first).map_or(sql.len(), |token| offsets.byte(sql, token.span.end));
     let text = sql.get(start..end).unwrap_or(sql).trim();
     let command = command(sql, tokens, text)?;
-    Ok(Statement { command: Arc::new(command), text: text.into() })
+    Ok(Statement { command: Arc::new(command), text: text.into(), source: Arc::clone(sql) })
 }
 
 fn command(sql: &str, tokens: &[TokenWithSpan], text: &str) -> Result<Command> {
@@ -66,15 +68,35 @@ fn planner_statement(sql: &str, tokens: &[TokenWithSpan], text: &str) -> Result<
         // A fault is told by our own parser, which knows where it lies.
         && let Ok(Some(mut statement @ ast::Statement::Query(_))) = rewrite::catalog_query(text)
     {
+        // It was read apart from the text around it, so its places would mislead.
+        let _ = VisitMut::visit(&mut statement, &mut Displaced);
         names::assign(&mut statement);
+        time_formats::rewrite(&mut statement);
         return Ok(PlannerStatement::Statement(Box::new(statement)));
     }
     match read_statement(&EngineDialect, sql, tokens)? {
         PlannerStatement::Statement(mut statement) => {
             names::assign(&mut statement);
+            time_formats::rewrite(&mut statement);
             Ok(PlannerStatement::Statement(Box::new(rewrite::general(*statement))))
         }
         other => Ok(other),
+    }
+}
+
+/// Takes the places in the text off every name.
+struct Displaced;
+
+impl VisitorMut for Displaced {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<()> {
+        match expr {
+            ast::Expr::Identifier(name) => name.span = Span::empty(),
+            ast::Expr::CompoundIdentifier(names) => names.iter_mut().for_each(|name| name.span = Span::empty()),
+            _ => {}
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -108,7 +108,11 @@ impl Planner {
     pub(crate) async fn plan_view(self: &Arc<Self>, transaction: &Arc<Transaction>, sql: &str) -> PlanResult<LogicalPlan> {
         let statement = parse::parse_one(sql)?;
         match statement.command.as_ref() {
-            Command::Query(query) => Ok(self.plan(transaction, query.as_ref().clone(), &[]).await?.plan),
+            Command::Query(query) => {
+                let planned = self.plan(transaction, query.as_ref().clone(), &[]).await;
+                // A place in the view's text is none in the text of the statement that uses it.
+                Ok(planned.map_err(Error::without_place)?.plan)
+            }
             _ => Err(Error::new(ErrorKind::Corrupt, "a view's definition is not a query").into()),
         }
     }

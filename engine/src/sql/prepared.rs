@@ -76,8 +76,11 @@ async fn infer(
     hints: &[Option<DataType>],
 ) -> Result<Inferred> {
     let count = count_parameters(statement)?;
-    let declared: Vec<Option<DataType>> =
+    let mut declared: Vec<Option<DataType>> =
         (0..count).map(|index| hints.get(index).cloned().flatten().filter(|hint| *hint != DataType::Null)).collect();
+    if declared.iter().any(Option::is_none) {
+        declare_arrays(session, transaction, statement, &mut declared).await;
+    }
     let first = plan(session, transaction, statement, &declared).await;
     let (plan_made, types) = match first {
         Ok((plan_made, epoch)) => {
@@ -109,6 +112,27 @@ async fn infer(
         (Ok((plan, epoch)), _) => Ok(Inferred { plan, parameters, epoch }),
         (Err(_), Some(first)) => Err(first),
         (Err(error), None) => Err(error),
+    }
+}
+
+/// Fills in the types of parameters that stand for arrays and that the client did not declare.
+async fn declare_arrays(
+    session: &Arc<Conversation>,
+    transaction: &Arc<Transaction>,
+    statement: &ast::Statement,
+    declared: &mut [Option<DataType>],
+) {
+    let Some((probe, arrays)) = parameters::with_elements_for_arrays(statement) else { return };
+    // What is wrong with the statement is told when it is planned itself.
+    let Ok((probe, _)) = plan(session, transaction, &probe, declared).await else { return };
+    let Ok(elements) = probe.get_parameter_types() else { return };
+    for (index, slot) in declared.iter_mut().enumerate().filter(|(_, slot)| slot.is_none()) {
+        let name = format!("${}", index + 1);
+        if arrays.contains(&name)
+            && let Some(element) = elements.get(&name).cloned().flatten()
+        {
+            *slot = Some(DataType::new_list(element, true));
+        }
     }
 }
 

@@ -59,6 +59,11 @@ impl Session {
         self.inner.cancel();
     }
 
+    /// Waits until another session has asked this one to end (`pg_terminate_backend`).
+    pub async fn terminated(&self) {
+        self.inner.terminated().cancelled().await;
+    }
+
     /// Where the session stands between `BEGIN` and `COMMIT`.
     pub fn transaction_status(&self) -> TransactionStatus {
         self.inner.transaction_status()

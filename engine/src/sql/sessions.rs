@@ -24,11 +24,17 @@ impl Sessions {
 
     /// What each session does.
     pub(crate) fn activity(&self) -> Vec<Activity> {
-        let open: Vec<Arc<Conversation>> = {
-            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            open.iter().filter_map(Weak::upgrade).collect()
-        };
-        open.iter().map(|session| session.activity()).collect()
+        self.all().iter().map(|session| session.activity()).collect()
+    }
+
+    /// The session whose number is `process_id`.
+    pub(crate) fn find(&self, process_id: i32) -> Option<Arc<Conversation>> {
+        self.all().into_iter().find(|session| session.vars().process_id() == process_id)
+    }
+
+    fn all(&self) -> Vec<Arc<Conversation>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.iter().filter_map(Weak::upgrade).collect()
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::error::Result;
 use datafusion::logical_expr::planner::TypePlanner;
-use datafusion::sql::sqlparser::ast::{DataType as SqlType, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{DataType as SqlType, ObjectName, TimezoneInfo};
+use datafusion_pg_catalog::pg_catalog::oid_field::OID_ALIAS_TYPE_NAMES;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 
 /// Names of types as Postgres means them.
@@ -28,8 +29,15 @@ impl TypePlanner for PostgresTypes {
                 let zone = self.zone.clone().unwrap_or_else(|| "UTC".to_owned());
                 DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into()))
             }
+            SqlType::Custom(name, _) if names_an_oid(name) => DataType::UInt32,
             _ => return PgOidTypePlanner.plan_type_field(sql_type),
         };
         Ok(Some(Arc::new(Field::new("", data_type, true))))
     }
+}
+
+/// `oid` and its aliases: `regclass`, `pg_catalog.regtype`, …
+fn names_an_oid(name: &ObjectName) -> bool {
+    let last = name.0.last().and_then(|part| part.as_ident());
+    last.is_some_and(|ident| OID_ALIAS_TYPE_NAMES.contains(&ident.value.to_lowercase().as_str()))
 }

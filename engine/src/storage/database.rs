@@ -14,7 +14,7 @@ use futures::future::try_join_all;
 use object_store::ObjectStore;
 
 use super::failure::{delta_error, store_error};
-use super::journal;
+use super::{follow, journal};
 use super::location::Location;
 use super::lock::WriterLock;
 use super::table::{PRIMARY_KEY, SORT_KEY, Table, TableMap, TableSnapshot};
@@ -110,24 +110,26 @@ impl Database {
             return Err(Error::new(ErrorKind::Io, format!("there is no database at {}", location.url()))
                 .with_hint("check the path, or run a command that writes to create one"));
         }
-        let (lock, read_only) = take_lock(&location, options)?;
+        let lock = take_lock(&location, options).await?;
+        let read_only = lock.is_none();
         let mut tables = open_tables(&location).await?;
-        if read_only {
-            if !journal::pending(&location).await?.is_empty() {
-                tracing::warn!("a change is unfinished; open the database for writing once to finish it");
-            }
-        } else {
+        if !read_only {
             create_missing(&location, &mut tables).await?;
             journal::recover(&location, &tables).await?;
         }
-        Ok(Arc::new(Self {
+        let database = Arc::new(Self {
             location,
             tables: RwLock::new(tables),
             pinned: Mutex::default(),
             sequence: AtomicI64::new(Utc::now().timestamp_micros()),
             read_only,
             lock: Mutex::new(lock),
-        }))
+        });
+        if !database.refresh().await? {
+            return Err(Error::new(ErrorKind::Conflict, "the database changes faster than it can be read")
+                .with_hint("try again, or ask the process that writes it"));
+        }
+        Ok(database)
     }
 
     pub(crate) fn location(&self) -> &Location {
@@ -141,8 +143,8 @@ impl Database {
 
     /// Fails if writes are refused.
     pub(crate) fn check_writable(&self) -> Result<()> {
-        if !self.read_only {
-            return Ok(());
+        if let Some(lock) = self.lock.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            return lock.check();
         }
         Err(match self.location.local_directory() {
             Some(directory) => WriterLock::held(directory),
@@ -150,19 +152,25 @@ impl Database {
         })
     }
 
-    /// Whether other processes may write while this one has the database open: then snapshots go stale.
-    pub(crate) fn is_shared(&self) -> bool {
-        self.read_only || self.location.local_directory().is_none()
-    }
-
-    /// Reads other processes' commits, if there can be any.
-    pub(crate) async fn refresh(&self) -> Result<()> {
-        if !self.is_shared() {
-            return Ok(());
+    /// Takes in other processes' commits, if there can be any. Answers false, and leaves what was read
+    /// before, if they come too fast to be read.
+    pub(crate) async fn refresh(&self) -> Result<bool> {
+        if !self.read_only {
+            return Ok(true);
         }
-        let tables: Vec<Arc<Table>> = self.table_list();
-        try_join_all(tables.iter().map(|table| table.refresh())).await?;
-        Ok(())
+        let known = self.tables.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(moment) = follow::moment(&self.location, &known).await? else { return Ok(false) };
+        let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        *tables = moment
+            .into_iter()
+            .map(|(table, snapshot)| {
+                if let Some(snapshot) = snapshot {
+                    table.publish(snapshot);
+                }
+                (table.name.clone(), table)
+            })
+            .collect();
+        Ok(true)
     }
 
     /// Begins a transaction on the newest snapshot.
@@ -326,7 +334,10 @@ impl Database {
         for table in self.table_list() {
             let _done = table.commit_lock.lock().await;
         }
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(lock) = lock {
+            lock.release().await;
+        }
     }
 }
 
@@ -342,37 +353,32 @@ async fn exists(location: &Location) -> Result<bool> {
     }
 }
 
-fn take_lock(location: &Location, options: &EngineOptions) -> Result<(Option<WriterLock>, bool)> {
-    let Some(directory) = location.local_directory() else { return Ok((None, options.read_only)) };
+async fn take_lock(location: &Location, options: &EngineOptions) -> Result<Option<WriterLock>> {
     if options.read_only {
-        return Ok((None, true));
+        return Ok(None);
     }
-    super::durable::create_directories(directory)
-        .map_err(|error| Error::new(ErrorKind::Io, format!("cannot create {}: {error}", directory.display())))?;
-    match WriterLock::try_acquire(directory)? {
-        Some(lock) => Ok((Some(lock), false)),
-        None if options.read_only_if_locked => Ok((None, true)),
-        None => Err(WriterLock::held(directory)),
+    match WriterLock::acquire(location).await {
+        Err(error) if error.kind() == ErrorKind::ReadOnly && options.read_only_if_locked => Ok(None),
+        acquired => acquired.map(Some),
     }
 }
 
-async fn open_tables(location: &Location) -> Result<TableMap> {
+/// Names of the tables that have a folder.
+pub(crate) async fn table_names(location: &Location) -> Result<Vec<String>> {
     let folder = location.path(TABLES);
     let listed = match location.store().list_with_delimiter(Some(&folder)).await {
         Ok(listed) => listed.common_prefixes,
         Err(object_store::Error::NotFound { .. }) => vec![],
         Err(error) => return Err(store_error(error)),
     };
-    let names: Vec<String> =
-        listed.iter().filter_map(|path| table_of(path.parts().next_back()?.as_ref())).collect();
-    let opened = names.iter().map(|name| async move {
-        let log_store = location.log_store(&folder_of(name))?;
-        // A folder without a log is a table that was being created or dropped when a crash came.
-        let has_log = log_store.is_delta_table_location().await.map_err(delta_error)?;
-        if !has_log {
-            return Ok(None);
-        }
-        Table::open(name, log_store).await.map(|table| Some((name.clone(), Arc::new(table))))
+    Ok(listed.iter().filter_map(|path| table_of(path.parts().next_back()?.as_ref())).collect())
+}
+
+async fn open_tables(location: &Location) -> Result<TableMap> {
+    let names = table_names(location).await?;
+    let opened = names.into_iter().map(|name| async move {
+        let table = Table::open_if_there(&name, location.log_store(&folder_of(&name))?).await?;
+        Ok::<_, Error>(table.map(|table| (name, Arc::new(table))))
     });
     Ok(try_join_all(opened).await?.into_iter().flatten().collect())
 }

@@ -3,12 +3,14 @@
 //! Delta commits one table at a time. A change of several tables is first written down whole, as a
 //! *journal entry*: from the moment the entry is durable the change will happen, and before it nothing
 //! has. Then each table commits its part with a transaction mark, and the entry is deleted. After a
-//! crash the next writer finds the entry and commits the parts whose mark is missing.
+//! crash the next writer finds the entry and commits the parts whose mark is missing; until then readers
+//! in other processes see them as if they were committed ([`super::follow`]).
 
 use std::sync::Arc;
 
 use deltalake_core::kernel::Action;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
+use deltalake_core::table::state::DeltaTableState;
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
@@ -85,14 +87,18 @@ pub(crate) async fn recover(location: &Location, tables: &TableMap) -> Result<us
 
 async fn finish_part(table: &Arc<Table>, part: &JournalPart, sequence: i64) -> Result<()> {
     let _in_line = table.commit_lock.lock().await;
-    let snapshot = table.snapshot();
-    let mark = snapshot.state.transaction_version(table.log_store.as_ref(), APP_ID).await.map_err(delta_error)?;
-    if mark.is_some_and(|mark| mark >= sequence) {
+    if is_committed(table, &table.snapshot().state, sequence).await? {
         return Ok(());
     }
     let committed = commit_part(table, part, sequence).await?;
     table.publish(committed);
     Ok(())
+}
+
+/// Whether `table` has committed its part of the change `sequence` in `state`.
+pub(crate) async fn is_committed(table: &Table, state: &DeltaTableState, sequence: i64) -> Result<bool> {
+    let mark = state.transaction_version(table.log_store.as_ref(), APP_ID).await.map_err(delta_error)?;
+    Ok(mark.is_some_and(|mark| mark >= sequence))
 }
 
 /// Entries that wait, oldest first.
@@ -102,8 +108,12 @@ pub(crate) async fn pending(location: &Location) -> Result<Vec<JournalEntry>> {
     found.sort_by(|a: &object_store::ObjectMeta, b| a.location.cmp(&b.location));
     let mut entries = Vec::with_capacity(found.len());
     for meta in found {
-        let bytes =
-            location.store().get(&meta.location).await.map_err(store_error)?.bytes().await.map_err(store_error)?;
+        let bytes = match location.store().get(&meta.location).await {
+            Ok(found) => found.bytes().await.map_err(store_error)?,
+            // Its change has happened since the folder was listed.
+            Err(object_store::Error::NotFound { .. }) => continue,
+            Err(error) => return Err(store_error(error)),
+        };
         let entry = serde_json::from_slice(&bytes).map_err(|error| {
             Error::new(ErrorKind::Corrupt, format!("journal entry {} is damaged: {error}", meta.location))
         })?;

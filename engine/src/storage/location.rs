@@ -64,6 +64,13 @@ impl Location {
         Ok(Self { url, prefix, store: Arc::new(store), directory: None })
     }
 
+    /// A database of tests, in a store that is at hand.
+    #[cfg(test)]
+    pub(crate) fn in_store(store: Arc<dyn ObjectStore>) -> Self {
+        let url = Url::parse("memory:///").unwrap_or_else(|_| unreachable!("a constant URL"));
+        Self { url, prefix: Path::default(), store, directory: None }
+    }
+
     /// URL of the database, with a slash at its end.
     pub(crate) fn url(&self) -> &Url {
         &self.url

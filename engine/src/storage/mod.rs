@@ -6,7 +6,8 @@
 //! writes the logs; [`durable`] sees to it that what is acknowledged is on disk.
 //!
 //! The way of a read: a transaction hands out [`provider`]s over its snapshot; [`scan`] leaves out files
-//! by their bounds and gives the rest to DataFusion's Parquet source.
+//! by their bounds and gives the rest to DataFusion's Parquet source. A process that only reads keeps up
+//! with the one that writes by [`follow`].
 //!
 //! What always holds: data files never change; a reader sees all of a commit or nothing of it; one
 //! process writes a local database at a time.
@@ -18,9 +19,11 @@ mod delta_types;
 mod durable;
 mod failure;
 mod files;
+mod follow;
 mod group_commit;
 mod insert;
 mod journal;
+mod lease;
 pub(crate) mod load;
 mod location;
 mod lock;

@@ -42,11 +42,6 @@ impl DeltaTableProvider {
         Self { table, snapshot, transaction, target }
     }
 
-    /// Columns that identify a row, as declared.
-    pub(crate) fn primary_key(&self) -> &[String] {
-        &self.snapshot.primary_key
-    }
-
     /// Name of the table.
     pub(crate) fn table_name(&self) -> &str {
         &self.table.name

@@ -31,6 +31,8 @@ pub(crate) struct TableSnapshot {
     pub files: Vec<Arc<LiveFile>>,
     pub primary_key: Vec<String>,
     pub sort_key: Vec<String>,
+    /// Whether `files` show a change that is certain to happen, but that `state` lacks.
+    pub runs_ahead: bool,
 }
 
 impl TableSnapshot {
@@ -43,7 +45,28 @@ impl TableSnapshot {
             list.split(',').filter(|column| !column.is_empty()).map(str::to_owned).collect()
         };
         let (primary_key, sort_key) = (columns(PRIMARY_KEY), columns(SORT_KEY));
-        Ok(Self { state, schema, files, primary_key, sort_key })
+        Ok(Self { state, schema, files, primary_key, sort_key, runs_ahead: false })
+    }
+
+    /// [`Self::new`], with `actions` applied that `state` lacks.
+    pub(crate) fn ahead(state: DeltaTableState, known: &[Arc<LiveFile>], actions: &[Action]) -> Result<Self> {
+        let mut snapshot = Self::new(state, known)?;
+        for action in actions {
+            match action {
+                Action::Add(add) => {
+                    let known = known.iter().find(|file| file.path() == add.path).map(Arc::clone);
+                    let file = match known {
+                        Some(file) => file,
+                        None => Arc::new(LiveFile::new(add.clone(), &snapshot.schema)?),
+                    };
+                    snapshot.files.push(file);
+                }
+                Action::Remove(remove) => snapshot.files.retain(|file| file.path() != remove.path),
+                _ => {}
+            }
+        }
+        snapshot.runs_ahead = true;
+        Ok(snapshot)
     }
 
     /// Delta version.
@@ -86,11 +109,20 @@ pub(crate) struct Table {
 
 impl Table {
     /// Opens the table whose log is in `log_store`.
-    pub(crate) async fn open(name: &str, log_store: LogStoreRef) -> Result<Self> {
+    async fn open(name: &str, log_store: LogStoreRef) -> Result<Self> {
         let state = DeltaTableState::try_new(log_store.as_ref(), None)
             .await
             .map_err(|error| delta_error(error).with_detail(format!("while opening table \"{name}\"")))?;
         Self::with_state(name, log_store, state)
+    }
+
+    /// [`Self::open`]; `None` for a folder without a log, which is a table that was being created or
+    /// dropped when a crash came.
+    pub(crate) async fn open_if_there(name: &str, log_store: LogStoreRef) -> Result<Option<Self>> {
+        match log_store.is_delta_table_location().await.map_err(delta_error)? {
+            true => Self::open(name, log_store).await.map(Some),
+            false => Ok(None),
+        }
     }
 
     /// The table in `state`.
@@ -108,17 +140,6 @@ impl Table {
     /// The newest snapshot.
     pub(crate) fn snapshot(&self) -> Arc<TableSnapshot> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Reads commits of other processes, if there are any.
-    pub(crate) async fn refresh(&self) -> Result<()> {
-        let before = self.snapshot();
-        let mut state = before.state.clone();
-        state.update(self.log_store.as_ref(), None).await.map_err(delta_error)?;
-        if state.version() > before.version() {
-            self.publish(TableSnapshot::new(state, &before.files)?);
-        }
-        Ok(())
     }
 
     /// Makes `snapshot` the newest.

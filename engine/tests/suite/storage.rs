@@ -11,6 +11,13 @@ async fn open(directory: &Path) -> Engine {
     Engine::open(&location, EngineOptions::default()).await.expect("the database opens")
 }
 
+/// A second process, which only reads.
+async fn follow(directory: &Path) -> Engine {
+    let location = directory.join("db").to_string_lossy().into_owned();
+    let options = EngineOptions { read_only: true, ..EngineOptions::default() };
+    Engine::open(&location, options).await.expect("the database opens")
+}
+
 async fn run(session: &Session, sql: &str) -> Result<()> {
     for statement in session.parse(sql)? {
         if let Ok(rows) = session.run(&statement).await?.into_rows() {
@@ -97,12 +104,45 @@ async fn a_change_that_a_crash_interrupted_is_finished_at_the_next_start() {
     let remove = format!("{{\"remove\":{{\"path\":\"{path}\",\"dataChange\":true,\"deletionTimestamp\":1}}}}");
     let entry = format!("{{\"sequence\":4102444800000000,\"label\":\"test\",\"parts\":[{{\"table\":\"b\",\"actions\":[{remove}]}}]}}");
     std::fs::write(journal.join("00004102444800000000.json"), entry).expect("an entry");
+    let reader = follow(directory.path()).await;
+    assert_eq!(number(&reader.session("ben"), "SELECT count(*) FROM b").await, 0, "it is certain to happen");
+    assert!(reader.check(&|_, _, _| {}).await.expect("the check runs").damages.is_empty());
     for _ in 0..2 {
         let engine = open(directory.path()).await;
         assert_eq!(number(&engine.session("ana"), "SELECT count(*) FROM b").await, 0);
         assert_eq!(std::fs::read_dir(&journal).expect("a journal").count(), 0);
         engine.close().await.expect("the database closes");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_in_other_processes_see_a_change_of_several_tables_whole() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let engine = open(directory.path()).await;
+    let writer = engine.session("ana");
+    run(&writer, "CREATE TABLE a (v bigint); CREATE TABLE b (v bigint)").await.expect("tables");
+    let following = follow(directory.path()).await;
+    let reader = following.session("ben");
+    let writing = tokio::spawn(async move {
+        for round in 0..30 {
+            let sql = format!("BEGIN; INSERT INTO a VALUES ({round}); INSERT INTO b VALUES ({round}); COMMIT");
+            run(&writer, &sql).await.expect("the transaction commits");
+        }
+        run(&writer, "CREATE TABLE c (v bigint); INSERT INTO c VALUES (1); DROP TABLE a").await.expect("tables change");
+    });
+    let mut looks = 0;
+    while !writing.is_finished() {
+        let sql = "SELECT (SELECT count(*) FROM a) - (SELECT count(*) FROM b)";
+        let Ok(rows) = reader.query(sql).await else { break };
+        let batches = rows.collect().await.expect("rows");
+        assert_eq!(batches[0].column(0).as_primitive::<Int64Type>().value(0), 0);
+        looks += 1;
+    }
+    writing.await.expect("the writer ends");
+    assert!(looks > 0);
+    assert_eq!(number(&reader, "SELECT count(*) FROM b").await, 30);
+    assert_eq!(number(&reader, "SELECT count(*) FROM c").await, 1, "a new table is found");
+    assert!(reader.query("SELECT * FROM a").await.is_err(), "a dropped table is gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -134,6 +134,9 @@ impl From<std::io::Error> for Failure {
 /// Parsing and binding deep statements recurses; address space is cheap.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
+/// What commands log unless LATENTDB_LOG says otherwise: what fails, and why opening a database takes long.
+const COMMAND_LOG: &str = "error,latentdb_engine::storage::lease=warn";
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -178,7 +181,7 @@ async fn run(cli: Cli) -> CliResult {
     if let Command::Serve(args) = command {
         return serve::run(&global, args).await;
     }
-    telemetry::start_logging(global.log_format.unwrap_or_default(), "error")?;
+    telemetry::start_logging(global.log_format.unwrap_or_default(), COMMAND_LOG)?;
     match command {
         Command::Serve(_) => Ok(()),
         Command::Sql(args) => query::run(&global, args).await,

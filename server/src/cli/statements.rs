@@ -75,7 +75,6 @@ impl Printer {
                 let rows = copy_format(&copy)?;
                 format::print_rows(copy.rows, rows, &Style::plain()).await?;
             }
-            Outcome::Empty => {}
         }
         std::io::stdout().flush()?;
         Ok(())

@@ -57,7 +57,6 @@ pub(super) async fn post_sql(
         Outcome::Rows { rows, .. } => Ok(answer_rows(session.clone(), rows, format).await?),
         Outcome::Changed { command, rows } => Ok(answer_done(json!({"command": command, "rows_affected": rows}))),
         Outcome::Done { command, notice } => Ok(answer_done(json!({"command": command, "notice": notice}))),
-        Outcome::Empty => Err(ApiError::bad_request("expected exactly one statement")),
         Outcome::CopyIn(_) | Outcome::CopyOut(_) => Err(Error::new(
             ErrorKind::Unsupported,
             "COPY FROM STDIN and COPY TO STDOUT do not work over HTTP",

@@ -89,6 +89,7 @@ impl Connection {
         tokio::select! {
             message = self.wire.receive() => message,
             () = self.shutdown.cancelled() => Err(Failure::shutdown()),
+            () = self.session.terminated() => Err(Failure::shutdown()),
         }
     }
 
@@ -210,7 +211,6 @@ impl Connection {
             Outcome::Done { command, notice } => Started::Done { tag: command.to_owned(), notice },
             Outcome::CopyIn(copy) => Started::CopyIn(copy),
             Outcome::CopyOut(copy) => Started::CopyOut(copy),
-            Outcome::Empty => Started::Empty,
         })
     }
 
@@ -321,6 +321,7 @@ impl Watch<'_> {
         let ending = tokio::select! {
             () = self.wire.vanished() => Failure::Disconnected,
             () = self.shutdown.cancelled() => Failure::shutdown(),
+            () = self.session.terminated() => Failure::shutdown(),
         };
         self.session.cancel();
         ending

@@ -1,7 +1,8 @@
 //! Which Postgres type stands for which Arrow type, in both directions: the one place that decides.
 //!
 //! Types without a Postgres counterpart travel as the nearest one that loses nothing: `UInt64` as
-//! `numeric`, structs, maps and lists of them as `json`, unions as `text`.
+//! `numeric`, structs, maps and lists of them as `json`, unions as `text`. `UInt32` is what object ids
+//! are kept as, and travels as `oid`.
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use pgwire::api::Type;
@@ -26,7 +27,8 @@ pub(super) fn of_data_type(data_type: &DataType) -> Type {
         DataType::Boolean => Type::BOOL,
         DataType::Int8 | DataType::UInt8 | DataType::Int16 => Type::INT2,
         DataType::UInt16 | DataType::Int32 => Type::INT4,
-        DataType::UInt32 | DataType::Int64 => Type::INT8,
+        DataType::UInt32 => Type::OID,
+        DataType::Int64 => Type::INT8,
         DataType::UInt64 => Type::NUMERIC,
         DataType::Float16 | DataType::Float32 => Type::FLOAT4,
         DataType::Float64 => Type::FLOAT8,
@@ -95,7 +97,7 @@ pub(super) fn size(pg_type: &Type) -> i16 {
     match *pg_type {
         Type::BOOL => 1,
         Type::INT2 => 2,
-        Type::INT4 | Type::FLOAT4 | Type::DATE => 4,
+        Type::INT4 | Type::OID | Type::FLOAT4 | Type::DATE => 4,
         Type::INT8 | Type::FLOAT8 | Type::TIME | Type::TIMESTAMP | Type::TIMESTAMPTZ => 8,
         Type::INTERVAL | Type::UUID => 16,
         _ => -1,
@@ -128,7 +130,7 @@ pub(super) fn of_oid(oid: u32) -> Option<DataType> {
         Type::INT2 => DataType::Int16,
         Type::INT4 => DataType::Int32,
         Type::INT8 => DataType::Int64,
-        Type::OID => DataType::Int64,
+        Type::OID => DataType::UInt32,
         Type::FLOAT4 => DataType::Float32,
         Type::FLOAT8 => DataType::Float64,
         Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::JSON | Type::JSONB | Type::UUID => DataType::Utf8,

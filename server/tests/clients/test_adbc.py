@@ -29,7 +29,6 @@ def test_parameters_bind(cursor):
     assert cursor.fetchone() == (42,)
 
 
-@pytest.mark.xfail(strict=True, reason="= ANY($1) with an array parameter of unknown type does not plan")
 def test_objects_are_listed(server):
     with adbc.connect(server.dsn) as connection:
         catalogs = connection.adbc_get_objects(depth="columns", catalog_filter="latentdb").read_all().to_pylist()

@@ -5,7 +5,8 @@ Blocks are told apart by the word after their fence:
 - `sql`: the statements run in order, on one connection per file, each to its end;
 - `python`: run as one script per block;
 - `sh`: run by bash, with `latentdb` on the PATH and `LATENTDB_DATA` naming a database that holds the sample;
-- `console`: a transcript; each `$ command` must print the lines below it, where a line `…` stands for any lines.
+- `console`: a transcript; each `$ command` (continued by `>`) must print the lines below it, where a line `…`
+  stands for any lines.
 
 The documented ports 5433 and 3000 are replaced by those of the test's server. `<!-- not run: reason -->` before a
 block exempts it.
@@ -137,9 +138,9 @@ def test_transcript_is_what_comes_out(shell, block):
     assert steps, "a transcript has at least one line that begins with `$ `"
     for step in steps:
         command, _, expected = step.partition("\n")
-        while command.endswith("\\"):
+        while expected.startswith("> "):
             more, _, expected = expected.partition("\n")
-            command += f"\n{more}"
+            command += more.removeprefix(">")
         found = shell(["bash", "-euo", "pipefail", "-c"], command)
         assert matches(expected.rstrip(), found.rstrip()), f"$ {command}\nprints:\n{found}"
 

@@ -82,6 +82,17 @@ def test_deltalake_reads_it_in_place(remote, sample, store):
     assert table.to_pyarrow_table().num_rows == len(sample.features)
 
 
+def test_a_second_writer_is_refused_and_takes_over_from_a_dead_one(remote):
+    with remote.serve() as server:
+        refused = remote.run("serve", "--pg", "127.0.0.1:0", "--http", "off", check=False)
+        assert refused.returncode == 1 and "open for writing by process" in refused.stderr
+        assert "\n1\n" in remote.run("sql", "SELECT 1 AS one", "--format", "csv").stdout
+        assert remote.run("sql", "CREATE TABLE t (a int)", check=False).returncode == 1
+        server.kill()
+    with remote.serve() as server, psycopg.connect(server.dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE t (a int)")
+
+
 def test_a_bucket_that_is_not_there_is_named(store, tmp_path):
     absent = Database("s3://no-such-bucket/db", store)
     failed = absent.run("sql", "SELECT 1", check=False)

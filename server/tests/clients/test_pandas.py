@@ -20,10 +20,7 @@ def source(request, server):
             yield connection
 
 
-def test_read_sql_gives_typed_columns(source, sample, request):
-    if request.node.callspec.id == "adbc":
-        reason = "pandas asks ADBC for its tables first, with = ANY($1), which does not plan"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_read_sql_gives_typed_columns(source, sample):
     frame = pandas.read_sql(
         f"SELECT index, density, max_activation, created_at FROM features WHERE {sample.filter} ORDER BY index", source
     )

@@ -135,7 +135,6 @@ def test_copy_in_and_out_round_trip_text_and_csv(psql):
     assert '4,"quoted, with ""quotes""\nand a line break",{3}\n5,,\n' in csv
 
 
-@pytest.mark.xfail(strict=True, reason="positions are given for syntax errors only, not for unknown columns")
 def test_errors_show_sqlstate_position_and_hint(psql):
     output = psql(r"\set VERBOSITY verbose", "SELECT densty FROM features", check=False)
     assert "42703" in output

@@ -118,3 +118,31 @@ def _assert_idle(server) -> None:
         return server.cpu_seconds() - before < 0.2
 
     wait_until(idle, 15, "the server stops computing")
+
+
+@pytest.mark.parametrize("function", ["pg_cancel_backend", "pg_terminate_backend"])
+def test_another_session_stops_a_statement_by_its_number(server, function):
+    with psycopg.connect(server.dsn, autocommit=True) as watcher:
+        connection = psycopg.connect(server.dsn, autocommit=True)
+        number = connection.info.backend_pid
+        timer = threading.Timer(0.3, lambda: watcher.execute(f"SELECT {function}(%s)", (number,)))
+        timer.start()
+        start = time.monotonic()
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute(LONG["sleep"])
+        assert time.monotonic() - start < 2
+        timer.join()
+        if function == "pg_cancel_backend":
+            assert caught.value.sqlstate == "57014"
+            assert connection.execute("SELECT 1").fetchone() == (1,), "the connection lives on"
+        else:
+            wait_until(lambda: connection.closed or _is_gone(connection), 2, "the connection ends")
+        assert watcher.execute(f"SELECT {function}(2147483647)").fetchone() == (False,)
+
+
+def _is_gone(connection: psycopg.Connection) -> bool:
+    try:
+        connection.execute("SELECT 1")
+    except psycopg.OperationalError:
+        return True
+    return False

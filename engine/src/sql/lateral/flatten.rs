@@ -7,13 +7,11 @@
 
 use std::sync::Arc;
 
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, NullHandling, RecursionUnnestOption, ScalarValue, UnnestOptions};
 use datafusion::error::Result;
 use datafusion::logical_expr::logical_plan::{Filter, Join, Projection, Unnest};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder};
-use datafusion::optimizer::AnalyzerRule;
 
 use crate::{Error, ErrorKind};
 
@@ -25,20 +23,6 @@ pub(crate) fn flatten(plan: LogicalPlan) -> Result<LogicalPlan> {
             other => Ok(Transformed::no(other)),
         })?
         .data)
-}
-
-/// [`flatten`] as the first analyser rule, which also reaches the plans of views.
-#[derive(Debug, Default)]
-pub(crate) struct FlattenLateral;
-
-impl AnalyzerRule for FlattenLateral {
-    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        flatten(plan)
-    }
-
-    fn name(&self) -> &str {
-        "flatten_lateral"
-    }
 }
 
 fn is_correlated(plan: &LogicalPlan, outer: &DFSchema) -> bool {

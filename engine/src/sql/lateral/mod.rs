@@ -29,7 +29,7 @@ pub(crate) mod test_session;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use flatten::{FlattenLateral, flatten};
+pub(crate) use flatten::flatten;
 pub(crate) use planner::planner;
-pub use registry::{FunctionDefinition, Functions, Parameter};
+pub(crate) use registry::{FunctionDefinition, Functions, Parameter};
 pub(crate) use rewrite::rewrite_statement;

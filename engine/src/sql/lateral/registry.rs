@@ -7,7 +7,7 @@ use datafusion::logical_expr::ScalarUDF;
 
 /// A parameter of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parameter {
+pub(crate) struct Parameter {
     /// Name, as in `name => value`.
     pub name: &'static str,
     /// Type, by its Postgres name.
@@ -20,19 +20,19 @@ pub struct Parameter {
 
 impl Parameter {
     /// A parameter that must be given.
-    pub const fn required(name: &'static str, sql_type: &'static str, doc: &'static str) -> Self {
+    pub(crate) const fn required(name: &'static str, sql_type: &'static str, doc: &'static str) -> Self {
         Self { name, sql_type, default: None, doc }
     }
 
     /// A parameter that may be left out.
-    pub const fn optional(name: &'static str, sql_type: &'static str, default: &'static str, doc: &'static str) -> Self {
+    pub(crate) const fn optional(name: &'static str, sql_type: &'static str, default: &'static str, doc: &'static str) -> Self {
         Self { name, sql_type, default: Some(default), doc }
     }
 }
 
 /// A function with named parameters.
 #[derive(Debug, Clone)]
-pub struct FunctionDefinition {
+pub(crate) struct FunctionDefinition {
     /// The function itself. One that gives rows returns a list: of structs, one field a column, or of
     /// plain values, for a single column.
     pub scalar: Arc<ScalarUDF>,
@@ -48,12 +48,12 @@ pub struct FunctionDefinition {
 
 impl FunctionDefinition {
     /// Name of the function.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.scalar.name()
     }
 
     /// The call's form, as messages and `\df` show it: `top_logits(tokens text[], k integer DEFAULT 10)`.
-    pub fn arguments(&self) -> String {
+    pub(crate) fn arguments(&self) -> String {
         let parameters: Vec<String> = self
             .parameters
             .iter()
@@ -69,25 +69,25 @@ impl FunctionDefinition {
 /// All functions with named parameters, by name. Shared by the sessions of an engine; functions may be
 /// added while sessions run.
 #[derive(Debug, Default)]
-pub struct Functions {
+pub(crate) struct Functions {
     by_name: RwLock<BTreeMap<String, Arc<FunctionDefinition>>>,
 }
 
 impl Functions {
     /// Adds a function, or replaces the one of the same name.
-    pub fn register(&self, function: FunctionDefinition) {
+    pub(crate) fn register(&self, function: FunctionDefinition) {
         let mut by_name = self.by_name.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         by_name.insert(function.name().to_owned(), Arc::new(function));
     }
 
     /// The function called `name`.
-    pub fn get(&self, name: &str) -> Option<Arc<FunctionDefinition>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<FunctionDefinition>> {
         let by_name = self.by_name.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         by_name.get(name).cloned()
     }
 
     /// Every function, by name.
-    pub fn all(&self) -> Vec<Arc<FunctionDefinition>> {
+    pub(crate) fn all(&self) -> Vec<Arc<FunctionDefinition>> {
         let by_name = self.by_name.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         by_name.values().cloned().collect()
     }

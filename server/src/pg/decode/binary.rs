@@ -18,7 +18,7 @@ pub(super) fn parse(bytes: &[u8], pg_type: &Type, expected: &DataType) -> Result
         Type::INT2 => ScalarValue::Int16(Some(i16::from_be_bytes(fixed(bytes, pg_type)?))),
         Type::INT4 => ScalarValue::Int32(Some(i32::from_be_bytes(fixed(bytes, pg_type)?))),
         Type::INT8 => ScalarValue::Int64(Some(i64::from_be_bytes(fixed(bytes, pg_type)?))),
-        Type::OID => ScalarValue::Int64(Some(i64::from(u32::from_be_bytes(fixed(bytes, pg_type)?)))),
+        Type::OID => ScalarValue::UInt32(Some(u32::from_be_bytes(fixed(bytes, pg_type)?))),
         Type::FLOAT4 => ScalarValue::Float32(Some(f32::from_be_bytes(fixed(bytes, pg_type)?))),
         Type::FLOAT8 => ScalarValue::Float64(Some(f64::from_be_bytes(fixed(bytes, pg_type)?))),
         Type::BYTEA => ScalarValue::Binary(Some(bytes.to_vec())),

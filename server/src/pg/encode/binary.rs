@@ -14,6 +14,7 @@ pub(super) fn write(column: &Column, row: usize, out: &mut BytesMut) {
         Column::Int16(values) => out.put_i16(values.value(row)),
         Column::Int32(values) => out.put_i32(values.value(row)),
         Column::Int64(values) => out.put_i64(values.value(row)),
+        Column::Oid(values) => out.put_u32(values.value(row)),
         Column::UInt64(values) => numeric::write(itoa::Buffer::new().format(values.value(row)), out),
         Column::Float32(values) => out.put_f32(values.value(row)),
         Column::Float64(values) => out.put_f64(values.value(row)),

@@ -6,13 +6,13 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
     DurationMicrosecondArray, FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
     IntervalMonthDayNanoArray, ListArray, StringArray, StringBuilder, StringViewArray, Time64MicrosecondArray,
-    TimestampMicrosecondArray, UInt64Array,
+    TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Decimal256Type, DurationMicrosecondType, Field, FieldRef, Float32Type,
     Float64Type, Int16Type, Int32Type, Int64Type, IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType,
-    TimeUnit, TimestampMicrosecondType, UInt64Type,
+    TimeUnit, TimestampMicrosecondType, UInt32Type, UInt64Type,
 };
 use arrow::json::writer::{EncoderOptions, make_encoder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -29,6 +29,7 @@ pub(super) enum Column {
     Int16(Int16Array),
     Int32(Int32Array),
     Int64(Int64Array),
+    Oid(UInt32Array),
     UInt64(UInt64Array),
     Float32(Float32Array),
     Float64(Float64Array),
@@ -91,6 +92,7 @@ impl Column {
             DataType::Int16 => Self::Int16(array.as_primitive::<Int16Type>().clone()),
             DataType::Int32 => Self::Int32(array.as_primitive::<Int32Type>().clone()),
             DataType::Int64 => Self::Int64(array.as_primitive::<Int64Type>().clone()),
+            DataType::UInt32 => Self::Oid(array.as_primitive::<UInt32Type>().clone()),
             DataType::UInt64 => Self::UInt64(array.as_primitive::<UInt64Type>().clone()),
             DataType::Float32 => Self::Float32(array.as_primitive::<Float32Type>().clone()),
             DataType::Float64 => Self::Float64(array.as_primitive::<Float64Type>().clone()),
@@ -142,6 +144,7 @@ impl Column {
             Self::Int16(values) => values.is_null(row),
             Self::Int32(values) => values.is_null(row),
             Self::Int64(values) => values.is_null(row),
+            Self::Oid(values) => values.is_null(row),
             Self::UInt64(values) => values.is_null(row),
             Self::Float32(values) => values.is_null(row),
             Self::Float64(values) => values.is_null(row),
@@ -168,7 +171,6 @@ fn layout(data_type: &DataType) -> Option<DataType> {
     match data_type {
         DataType::Int8 | DataType::UInt8 => Some(DataType::Int16),
         DataType::UInt16 => Some(DataType::Int32),
-        DataType::UInt32 => Some(DataType::Int64),
         DataType::Float16 => Some(DataType::Float32),
         DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
             Some(DataType::Decimal128(*precision, *scale))

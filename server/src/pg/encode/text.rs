@@ -16,6 +16,7 @@ pub(super) fn write(column: &Column, row: usize, style: &Style, out: &mut BytesM
         Column::Int16(values) => integer(values.value(row), out),
         Column::Int32(values) => integer(values.value(row), out),
         Column::Int64(values) => integer(values.value(row), out),
+        Column::Oid(values) => integer(values.value(row), out),
         Column::UInt64(values) => integer(values.value(row), out),
         Column::Float32(values) => float::write_f32(values.value(row), out),
         Column::Float64(values) => float::write_f64(values.value(row), out),
