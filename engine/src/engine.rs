@@ -49,6 +49,29 @@ impl Default for EngineOptions {
     }
 }
 
+/// Share of the machine's memory that queries may take, in percent.
+const MEMORY_SHARE: usize = 70;
+
+impl EngineOptions {
+    /// Memory that queries may take, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes.unwrap_or_else(|| machine_memory() / 100 * MEMORY_SHARE)
+    }
+}
+
+/// Memory this process may use, in bytes: the machine's, or its control group's if that is less.
+fn machine_memory() -> usize {
+    const FALLBACK: usize = 4 << 30;
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+        let kibibytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(kibibytes << 10)
+    });
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    let machine = machine.unwrap_or(FALLBACK);
+    group.map_or(machine, |group: usize| group.min(machine))
+}
+
 /// Who opens a session.
 #[derive(Debug, Clone, Default)]
 pub struct SessionOptions {

@@ -13,6 +13,7 @@
 mod community;
 mod engine;
 mod error;
+mod lookup;
 mod outcome;
 mod pg_catalog;
 mod runtime;

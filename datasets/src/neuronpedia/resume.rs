@@ -48,7 +48,10 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     /// The manifest for `address` in `directory`, with what of it still holds: the input is the same, the data
-    /// files are there, and nobody has stored their contexts meanwhile.
+    /// files are there and not committed yet, and nobody has stored their contexts meanwhile.
+    ///
+    /// Files of a manifest that does not hold are left to `VACUUM`: an import that was killed just after its commit
+    /// leaves a manifest too, and then they are data.
     pub(crate) async fn open(
         directory: &Path,
         address: &SourceAddress,
@@ -74,9 +77,8 @@ impl Manifest {
             }
             manifest.contents.units = units;
         } else {
-            for unit in &units {
-                load.discard(&unit.staged).await;
-                manifest.ids_path(unit).map(fs::remove_file);
+            for path in units.iter().filter_map(|unit| manifest.ids_path(unit)) {
+                let _ = fs::remove_file(path);
             }
         }
         Ok(manifest)
@@ -89,7 +91,7 @@ impl Manifest {
 
     async fn is_usable(&self, unit: &mut Finished, load: &Load, contexts: &Contexts) -> Result<bool> {
         for file in &unit.staged {
-            if !load.is_present(file).await? {
+            if load.is_committed(file)? || !load.is_present(file).await? {
                 return Ok(false);
             }
         }

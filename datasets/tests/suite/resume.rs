@@ -65,3 +65,48 @@ async fn an_interrupted_import_starts_anew_if_its_input_has_changed() {
     whole.import(&export).await.unwrap();
     database.assert_equal(&whole).await;
 }
+
+/// Imports and keeps a copy of the manifest as it last was, which is what a kill just after the commit leaves.
+async fn import_leaving_the_manifest(database: &Database, export: &Path, state: &Path) {
+    let options = ImportOptions { state_directory: Some(state.to_owned()), ..ImportOptions::default() };
+    let (engine, location) = (database.engine.clone(), export.to_str().unwrap().to_owned());
+    let running = tokio::spawn(async move { import(&engine, &location, options, Arc::new(Quiet)).await });
+    let kept = state.with_extension("kept");
+    while !running.is_finished() {
+        if finished(state) > finished(&kept) {
+            let _ = std::fs::remove_dir_all(&kept);
+            copy(state, &kept);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    running.await.unwrap().unwrap();
+    assert!(finished(&kept) > 0);
+    std::fs::remove_dir_all(state).unwrap();
+    std::fs::rename(&kept, state).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_killed_after_its_commit_costs_no_data_in_the_next() {
+    for same_input in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let export = synthetic(folder.path(), 10);
+        let (database, whole) = (Database::new().await, Database::new().await);
+        let state = folder.path().join("state");
+        import_leaving_the_manifest(&database, &export, &state).await;
+        if !same_input {
+            let again = folder.path().join("again");
+            copy(&export, &again);
+            std::fs::remove_dir_all(&export).unwrap();
+            std::fs::rename(&again, &export).unwrap();
+        }
+        let options = ImportOptions { replace: true, state_directory: Some(state), ..ImportOptions::default() };
+        database.import_with(&export, options).await.unwrap();
+        whole.import(&export).await.unwrap();
+        database.assert_equal(&whole).await;
+        let report = database.engine.check(&|_, _, _| {}).await.unwrap();
+        assert!(report.damages.is_empty(), "{:?}", report.damages);
+        // The state before is whole too.
+        database.count("activations VERSION AS OF 1").await;
+        database.rows("SELECT sum(max_value) FROM activations VERSION AS OF 1").await;
+    }
+}

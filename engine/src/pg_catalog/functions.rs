@@ -148,7 +148,7 @@ fn fixed_setting(name: &str) -> Option<String> {
         "default_table_access_method" => "heap",
         "jit" => "off",
         "server_encoding" => "UTF8",
-        "server_version_num" => "160006",
+        "server_version_num" => "160004",
         "integer_datetimes" => "on",
         "block_size" => "8192",
         _ => return None,

@@ -10,6 +10,8 @@ pub const COMMUNITY_TABLES: &[TableDefinition] = &[
         comment: "People and programs that have an account",
         primary_key: &["user_id"],
         sort_key: &[],
+    lookup_columns: 0,
+    dictionaries: true,
         page_rows: 0,
         columns: &[
             required("user_id", Text, "Id"),
@@ -24,6 +26,8 @@ pub const COMMUNITY_TABLES: &[TableDefinition] = &[
         comment: "Keys for the HTTP API; only their hashes are kept",
         primary_key: &["key_hash"],
         sort_key: &[],
+    lookup_columns: 0,
+    dictionaries: true,
         page_rows: 0,
         columns: &[
             required("key_hash", Text, "SHA-256 of the key, in hexadecimal"),
@@ -37,6 +41,8 @@ pub const COMMUNITY_TABLES: &[TableDefinition] = &[
         comment: "Lists of features that users keep",
         primary_key: &["list_id"],
         sort_key: &[],
+    lookup_columns: 0,
+    dictionaries: true,
         page_rows: 0,
         columns: &[
             required("list_id", Text, "Id"),
@@ -53,6 +59,8 @@ pub const COMMUNITY_TABLES: &[TableDefinition] = &[
         comment: "Features on lists",
         primary_key: &["list_id", "model_id", "source_id", "index"],
         sort_key: &[],
+    lookup_columns: 0,
+    dictionaries: true,
         page_rows: 0,
         columns: &[
             required("list_id", Text, "List"),
@@ -68,6 +76,8 @@ pub const COMMUNITY_TABLES: &[TableDefinition] = &[
         comment: "Features that users marked",
         primary_key: &["user_id", "model_id", "source_id", "index"],
         sort_key: &[],
+    lookup_columns: 0,
+    dictionaries: true,
         page_rows: 0,
         columns: &[
             required("user_id", Text, "Who marked it"),
@@ -82,6 +92,8 @@ pub const COMMUNITY_TABLES: &[TableDefinition] = &[
         comment: "What users said of features",
         primary_key: &["comment_id"],
         sort_key: &[],
+    lookup_columns: 0,
+    dictionaries: true,
         page_rows: 0,
         columns: &[
             required("comment_id", Text, "Id"),
@@ -98,6 +110,8 @@ pub const COMMUNITY_TABLES: &[TableDefinition] = &[
         comment: "Votes on explanations, one per user and explanation",
         primary_key: &["user_id", "explanation_id"],
         sort_key: &[],
+    lookup_columns: 0,
+    dictionaries: true,
         page_rows: 0,
         columns: &[
             required("user_id", Text, "Who voted"),
@@ -112,6 +126,8 @@ pub const COMMUNITY_TABLES: &[TableDefinition] = &[
         comment: "Searches and steered generations that users kept or shared",
         primary_key: &["run_id"],
         sort_key: &[],
+    lookup_columns: 0,
+    dictionaries: true,
         page_rows: 0,
         columns: &[
             required("run_id", Text, "Id, part of the link that restores the run"),

@@ -9,7 +9,9 @@ pub(super) const FEATURES: TableDefinition = TableDefinition {
     comment: "Features (latents) of sources, with the statistics of their dashboards",
     primary_key: &["model_id", "source_id", "index"],
     sort_key: &["model_id", "source_id", "index"],
-    page_rows: 256,
+    lookup_columns: 3,
+    dictionaries: false,
+    page_rows: 64,
     columns: &[
         required("model_id", Text, "Model"),
         required("source_id", Text, "Source"),
@@ -59,6 +61,8 @@ pub(super) const CONTEXTS: TableDefinition = TableDefinition {
     comment: "Token sequences that activations refer to; each is stored once per model",
     primary_key: &["context_id"],
     sort_key: &["context_id"],
+    lookup_columns: 1,
+    dictionaries: true,
     page_rows: 32,
     columns: &[
         required("context_id", BigInt, "Hash of the model and the tokens"),
@@ -77,7 +81,9 @@ pub(super) const ACTIVATIONS: TableDefinition = TableDefinition {
     comment: "Activations of features on contexts: non-zero positions and values only. The view activation_records shows tokens and dense values",
     primary_key: &["model_id", "source_id", "index", "rank"],
     sort_key: &["model_id", "source_id", "index", "rank"],
-    page_rows: 1024,
+    lookup_columns: 3,
+    dictionaries: true,
+    page_rows: 512,
     columns: &[
         required("model_id", Text, "Model"),
         required("source_id", Text, "Source"),
@@ -114,6 +120,8 @@ pub(super) const EXPLANATIONS: TableDefinition = TableDefinition {
     comment: "Explanations of features in words, and their embeddings",
     primary_key: &["explanation_id"],
     sort_key: &["model_id", "source_id", "index"],
+    lookup_columns: 3,
+    dictionaries: true,
     page_rows: 512,
     columns: &[
         required("explanation_id", Text, "Id"),
@@ -145,6 +153,8 @@ pub(super) const EXPLANATION_SCORES: TableDefinition = TableDefinition {
     comment: "How well explanations predict their features' activations",
     primary_key: &["score_id"],
     sort_key: &["explanation_id", "score_id"],
+    lookup_columns: 1,
+    dictionaries: true,
     page_rows: 1024,
     columns: &[
         required("score_id", Text, "Id"),

@@ -46,6 +46,11 @@ pub struct TableDefinition {
     pub primary_key: &'static [&'static str],
     /// Columns that each data file is sorted by.
     pub sort_key: &'static [&'static str],
+    /// How many of those tell a few rows from all others, so that rows can be looked up by them.
+    pub lookup_columns: usize,
+    /// Whether values repeat so much within a file that dictionaries pay for lists and floats. Where single rows
+    /// are looked up they cost: for one row, a column's whole dictionary is decoded.
+    pub dictionaries: bool,
     /// Rows of a page: small where single wide rows are looked up.
     pub page_rows: usize,
 }

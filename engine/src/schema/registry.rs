@@ -9,6 +9,8 @@ pub(super) const MODELS: TableDefinition = TableDefinition {
     comment: "Language models whose features are stored here",
     primary_key: &["model_id"],
     sort_key: &["model_id"],
+    lookup_columns: 1,
+    dictionaries: true,
     page_rows: 1024,
     columns: &[
         required("model_id", Text, "Short id, as in a feature's address: gpt2-small"),
@@ -38,6 +40,8 @@ pub(super) const RELEASES: TableDefinition = TableDefinition {
     comment: "Releases: published collections of source sets, with their authors",
     primary_key: &["release_id"],
     sort_key: &["release_id"],
+    lookup_columns: 1,
+    dictionaries: true,
     page_rows: 1024,
     columns: &[
         required("release_id", Text, "Name of the release: gemma-scope"),
@@ -56,6 +60,8 @@ pub(super) const SOURCE_SETS: TableDefinition = TableDefinition {
     comment: "Source sets: the SAEs, transcoders or neurons of one kind over a model's layers",
     primary_key: &["model_id", "set_id"],
     sort_key: &["model_id", "set_id"],
+    lookup_columns: 2,
+    dictionaries: true,
     page_rows: 1024,
     columns: &[
         required("model_id", Text, "Model the set belongs to"),
@@ -77,6 +83,8 @@ pub(super) const SOURCES: TableDefinition = TableDefinition {
     comment: "Sources: one SAE, transcoder or layer of neurons each; its features share a source_id",
     primary_key: &["model_id", "source_id"],
     sort_key: &["model_id", "source_id"],
+    lookup_columns: 2,
+    dictionaries: true,
     page_rows: 1024,
     columns: &[
         required("model_id", Text, "Model the source belongs to"),
@@ -110,6 +118,8 @@ pub(super) const VECTORS: TableDefinition = TableDefinition {
     comment: "Vectors in activation space that users made: for steering and for probing",
     primary_key: &["vector_id"],
     sort_key: &["model_id", "vector_id"],
+    lookup_columns: 2,
+    dictionaries: true,
     page_rows: 256,
     columns: &[
         required("vector_id", Text, "Id"),
@@ -129,6 +139,8 @@ pub(super) const GRAPHS: TableDefinition = TableDefinition {
     comment: "Attribution graphs: which features led a model to its next token",
     primary_key: &["graph_id"],
     sort_key: &["model_id", "graph_id"],
+    lookup_columns: 2,
+    dictionaries: true,
     page_rows: 8,
     columns: &[
         required("graph_id", Text, "Slug"),
@@ -152,6 +164,8 @@ pub(super) const EVALS: TableDefinition = TableDefinition {
     comment: "Evaluations of sources: one number per metric, with details",
     primary_key: &["model_id", "source_id", "metric"],
     sort_key: &["model_id", "source_id", "metric"],
+    lookup_columns: 3,
+    dictionaries: true,
     page_rows: 1024,
     columns: &[
         required("model_id", Text, "Model"),

@@ -19,8 +19,6 @@ use crate::pg_catalog;
 use crate::storage::Location;
 use crate::{EngineOptions, Error, ErrorKind, Result};
 
-/// Share of the machine's memory that queries may take, in percent.
-const MEMORY_SHARE: usize = 70;
 /// Share of the queries' memory for decoded file footers, in percent.
 const METADATA_SHARE: usize = 5;
 /// Operators named when memory runs out.
@@ -73,7 +71,7 @@ fn config(options: &EngineOptions) -> SessionConfig {
 }
 
 fn environment(options: &EngineOptions, location: &Location) -> Result<Arc<RuntimeEnv>> {
-    let memory = options.memory_bytes.unwrap_or_else(|| machine_memory() / 100 * MEMORY_SHARE);
+    let memory = options.memory_bytes();
     let pool = TrackConsumersPool::new(FairSpillPool::new(memory), NAMED_CONSUMERS);
     let mut disk = DiskManagerBuilder::default();
     let beside_data = || location.local_directory().filter(|_| !options.read_only).map(|directory| directory.join("_tmp"));
@@ -94,17 +92,4 @@ fn environment(options: &EngineOptions, location: &Location) -> Result<Arc<Runti
 /// Cores this process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
-}
-
-/// Memory this process may use, in bytes: the machine's, or its control group's if that is less.
-fn machine_memory() -> usize {
-    const FALLBACK: usize = 4 << 30;
-    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-        let kibibytes: usize = line.split_whitespace().nth(1)?.parse().ok()?;
-        Some(kibibytes << 10)
-    });
-    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-    let machine = machine.unwrap_or(FALLBACK);
-    group.map_or(machine, |group: usize| group.min(machine))
 }

@@ -53,6 +53,10 @@ async fn rows(
 ) -> Result<crate::RowStream> {
     let stop = session.stop();
     let current = session.current();
+    let found = stop.race(prepared::look_up(session, prepared, &current.transaction, &parameters)).await?;
+    if let Some(batch) = found {
+        return run::found(batch);
+    }
     let binding = prepared::bind(session, prepared, query, &current.transaction, parameters);
     let (plan, state) = stop.race(binding).await?;
     run::rows(&session.shared().runtime, state, plan, stop, session.on_failure()).await

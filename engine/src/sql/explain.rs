@@ -9,7 +9,7 @@ use datafusion::sql::parser::{ExplainStatement, Statement as PlannerStatement};
 
 use super::conversation::Conversation;
 use super::{answers, changes, prepared, run};
-use crate::{Error, ErrorKind, Outcome, Result, RowStream};
+use crate::{Error, ErrorKind, Outcome, Result, RowStream, lookup};
 
 /// The one column of `EXPLAIN`.
 pub(crate) fn schema() -> SchemaRef {
@@ -29,9 +29,15 @@ pub(crate) async fn execute(session: &Arc<Conversation>, explain: &ExplainStatem
     if let Some(format) = &options.format {
         option = option.with_format(format.clone());
     }
+    let lookup = match lookup::is_promising(&planned.plan) {
+        true => lookup::recognize(&planned.plan, &planned.state).map(|lookup| lookup.description()),
+        false => None,
+    };
     let plan = LogicalPlanBuilder::from(planned.plan).explain_option_format(option)?.build()?;
     let rows = run::rows(&session.shared().runtime, planned.state, plan, session.stop(), || {}).await?;
-    let lines = lines(rows).await?;
+    // `ANALYZE` runs the plan, which a look-up does without.
+    let first = lookup.filter(|_| !options.analyze);
+    let lines: Vec<String> = first.into_iter().chain(lines(rows).await?).collect();
     answers::table("EXPLAIN", schema(), vec![Arc::new(StringArray::from(lines)) as ArrayRef])
 }
 

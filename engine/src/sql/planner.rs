@@ -73,6 +73,11 @@ impl Planner {
         &self.system
     }
 
+    /// Functions, rules and settings, without a catalogue.
+    pub(crate) fn base(&self) -> &SessionState {
+        &self.base
+    }
+
     /// Which settings this planner stands for; see [`SessionVars::epoch`].
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch

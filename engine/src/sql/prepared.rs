@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::task::Poll;
 
+use arrow::record_batch::RecordBatch;
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::common::{ParamValues, ScalarValue};
@@ -16,12 +18,15 @@ use super::conversation::Conversation;
 use super::planner::Planned;
 use super::{answers, changes, explain, names, parameters, rebase};
 use crate::storage::transaction::Transaction;
+use crate::lookup::{self, Lookup};
 use crate::{Error, ErrorKind, Prepared, Result, Statement};
 
 /// A plan whose parameters have no values yet.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Cached {
     pub plan: LogicalPlan,
+    /// The look-up that it comes to, if it is one.
+    pub lookup: Option<Lookup>,
     /// Settings it was made under.
     pub epoch: u64,
 }
@@ -39,7 +44,8 @@ pub(crate) async fn prepare(
             let inferred = infer(session, &transaction, query, hints).await?;
             prepared.schema = Some(names::visible(inferred.plan.schema().inner()));
             prepared.parameters = inferred.parameters;
-            prepared.plan = Some(Arc::new(Cached { plan: inferred.plan, epoch: inferred.epoch }));
+            let lookup = recognize(session, &transaction, &inferred.plan).await?;
+            prepared.plan = Some(Arc::new(Cached { plan: inferred.plan, lookup, epoch: inferred.epoch }));
         }
         Command::Change(change) => {
             let statement = changes::for_planner(session, &transaction, &change.statement).await?;
@@ -59,6 +65,48 @@ pub(crate) async fn prepare(
         _ => {}
     }
     Ok(prepared)
+}
+
+/// The look-up that `plan` comes to, if it is one.
+async fn recognize(
+    session: &Arc<Conversation>,
+    transaction: &Arc<Transaction>,
+    plan: &LogicalPlan,
+) -> Result<Option<Lookup>> {
+    if !lookup::is_promising(plan) {
+        return Ok(None);
+    }
+    let state = session.planner()?.state(transaction, Default::default());
+    let plan = plan.clone();
+    session.shared().runtime.run(async move { Ok(lookup::recognize(&plan, &state)) }).await
+}
+
+/// The rows of a statement that is a look-up; `None` if it has to be planned.
+pub(crate) async fn look_up(
+    session: &Arc<Conversation>,
+    prepared: &Prepared,
+    transaction: &Arc<Transaction>,
+    parameters: &[ScalarValue],
+) -> Result<Option<RecordBatch>> {
+    let planner = session.planner()?;
+    let Some(cached) = prepared.plan.as_ref().filter(|cached| cached.epoch == planner.epoch()) else { return Ok(None) };
+    if cached.lookup.is_none() || !session.vars().is_on("latentdb.lookups") {
+        return Ok(None);
+    }
+    let values = cast_parameters(prepared, parameters.to_vec())?;
+    let (cached, transaction) = (Arc::clone(cached), Arc::clone(transaction));
+    let mut run = Box::pin(async move {
+        match &cached.lookup {
+            Some(lookup) => lookup.run(&transaction, planner.base(), &values).await,
+            None => Ok(None),
+        }
+    });
+    // What lies in memory is answered here: it takes less time than to wake a thread. What has to be read, and
+    // decoded, is not.
+    match futures::poll!(&mut run) {
+        Poll::Ready(found) => found,
+        Poll::Pending => session.shared().runtime.run(run).await,
+    }
 }
 
 struct Inferred {
@@ -215,7 +263,7 @@ pub(crate) async fn bind(
     transaction: &Arc<Transaction>,
     parameters: Vec<ScalarValue>,
 ) -> Result<(LogicalPlan, Arc<SessionState>)> {
-    let values = values(prepared, parameters)?;
+    let values = cast_parameters(prepared, parameters)?.into_iter().map(ScalarAndMetadata::from).collect();
     let planner = session.planner()?;
     let reusable = match &prepared.plan {
         Some(cached) if cached.epoch == planner.epoch() => rebase::rebase(&cached.plan, transaction)?,
@@ -232,26 +280,22 @@ pub(crate) async fn bind(
     if prepared.parameters.is_empty() {
         return Ok((plan, state));
     }
-    Ok((plan.with_param_values(values)?, state))
+    Ok((plan.with_param_values(ParamValues::List(values))?, state))
 }
 
 /// `parameters` brought to the types that were announced for them.
-fn values(prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<ParamValues> {
+fn cast_parameters(prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Vec<ScalarValue>> {
     if parameters.len() != prepared.parameters.len() {
         return Err(Error::new(
             ErrorKind::InvalidValue,
             format!("the statement takes {} parameters, {} were given", prepared.parameters.len(), parameters.len()),
         ));
     }
-    let values = parameters
+    parameters
         .into_iter()
         .zip(&prepared.parameters)
-        .map(|(value, data_type)| {
-            let value = if value.data_type() == *data_type { value } else { value.cast_to(data_type)? };
-            Ok(ScalarAndMetadata::from(value))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(ParamValues::List(values))
+        .map(|(value, data_type)| if value.data_type() == *data_type { Ok(value) } else { Ok(value.cast_to(data_type)?) })
+        .collect()
 }
 
 /// Columns of `plan` as clients see them.

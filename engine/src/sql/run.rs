@@ -105,6 +105,13 @@ pub(crate) async fn rows(
     Ok(reader(Reader { receiver, stop, failed: Some(failed), _task: task }, &schema))
 }
 
+/// Rows that are there already.
+pub(crate) fn found(batch: RecordBatch) -> Result<RowStream> {
+    let shown = names::visible(&batch.schema());
+    let batch = relabelled(&batch, Arc::clone(&shown))?;
+    Ok(RowStream::new(shown, futures::stream::once(async { Ok(batch) }).boxed()))
+}
+
 /// Runs `plan`, which changes rows, to its end; answers how many it changed.
 pub(crate) async fn count(runtime: &QueryRuntime, state: Arc<SessionState>, plan: LogicalPlan, stop: &Stop) -> Result<u64> {
     let work = runtime.run(async move {

@@ -98,6 +98,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("transaction_read_only", "off", Switch, "Whether this transaction refuses writes"),
     setting("work_mem", "4MB", Text, "Kept for clients that set it; see datafusion.runtime.memory_limit"),
     setting("xmloption", "content", OneOf(&["content", "document"]), "Kept for clients that set it"),
+    setting("latentdb.lookups", "on", Switch, "Whether queries for rows by key are answered without a plan"),
     setting("latentdb.version", env!("CARGO_PKG_VERSION"), Fixed, "Version of LatentDB"),
 ];
 

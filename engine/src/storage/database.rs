@@ -13,6 +13,7 @@ use deltalake_core::operations::create::CreateBuilder;
 use futures::future::try_join_all;
 use object_store::ObjectStore;
 
+use super::blocks::BlockCache;
 use super::failure::{delta_error, store_error};
 use super::{follow, journal};
 use super::location::Location;
@@ -21,6 +22,9 @@ use super::table::{PRIMARY_KEY, SORT_KEY, Table, TableMap, TableSnapshot};
 use super::transaction::{Transaction, undefined};
 use crate::schema::{self, DELTA_TABLES};
 use crate::{EngineOptions, Error, ErrorKind, Result};
+
+/// Share of the queries' memory for blocks that look-ups have read, in percent.
+const BLOCKS_SHARE: usize = 5;
 
 /// Folder of the tables within the database.
 const TABLES: &str = "tables";
@@ -96,6 +100,7 @@ pub(crate) struct Database {
     /// Snapshots that statements may still read, by table: vacuum keeps their files.
     pinned: Mutex<HashMap<String, Vec<Weak<TableSnapshot>>>>,
     sequence: AtomicI64,
+    blocks: BlockCache,
     read_only: bool,
     lock: Mutex<Option<WriterLock>>,
 }
@@ -122,6 +127,7 @@ impl Database {
             tables: RwLock::new(tables),
             pinned: Mutex::default(),
             sequence: AtomicI64::new(Utc::now().timestamp_micros()),
+            blocks: BlockCache::new(options.memory_bytes() / 100 * BLOCKS_SHARE),
             read_only,
             lock: Mutex::new(lock),
         });
@@ -134,6 +140,11 @@ impl Database {
 
     pub(crate) fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// Blocks of data files that look-ups have read.
+    pub(super) fn blocks(&self) -> &BlockCache {
+        &self.blocks
     }
 
     /// Whether writes are refused.

@@ -92,6 +92,13 @@ impl Load {
         }
     }
 
+    /// Whether an earlier load has committed the file: it is no longer staged, but data.
+    pub fn is_committed(&self, file: &StagedFile) -> Result<bool> {
+        let (_, snapshot) = self.transaction.entry(&file.table)?;
+        let add = file.add()?;
+        Ok(snapshot.files.iter().any(|live| live.path() == add.path))
+    }
+
     /// Merges staged files of one table into fewer, sorted ones, within the memory budget.
     pub async fn merge(&self, table: &str, files: Vec<StagedFile>) -> Result<Vec<StagedFile>> {
         if files.len() < 2 {

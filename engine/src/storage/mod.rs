@@ -12,6 +12,7 @@
 //! What always holds: data files never change; a reader sees all of a commit or nothing of it; one
 //! process writes a local database at a time.
 
+mod blocks;
 mod change;
 mod check;
 pub(crate) mod database;
@@ -29,8 +30,9 @@ mod location;
 mod lock;
 mod maintenance;
 mod merge;
-mod provider;
+pub(crate) mod provider;
 pub(crate) mod rewrite;
+mod rows_by_key;
 mod scan;
 mod subset;
 mod table;

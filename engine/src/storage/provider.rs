@@ -42,6 +42,11 @@ impl DeltaTableProvider {
         Self { table, snapshot, transaction, target }
     }
 
+    /// Whether it shows the transaction's snapshot, and not an older state.
+    pub(crate) fn is_current(&self) -> bool {
+        self.transaction.is_some()
+    }
+
     /// Name of the table.
     pub(crate) fn table_name(&self) -> &str {
         &self.table.name

@@ -30,6 +30,9 @@ use object_store::ObjectMeta;
 use super::files::LiveFile;
 use super::location::Location;
 
+/// Bytes from which a scan of several files is shared among threads.
+const WORTH_DIVIDING: u64 = 4 << 20;
+
 /// Column that tells which of the scanned files a row came from, where a scan asks for it.
 pub(crate) const FILE_COLUMN: &str = "__file";
 
@@ -137,7 +140,7 @@ impl ScanTarget {
         &self,
         files: &[(usize, Arc<LiveFile>)],
         partitions: usize,
-    ) -> Option<Vec<Vec<(usize, Arc<LiveFile>)>>> {
+    ) -> Option<Vec<Group>> {
         let key: Vec<usize> = self.sort_key.iter().filter_map(|name| self.schema.index_of(name).ok()).collect();
         if key.is_empty() || key.len() != self.sort_key.len() {
             return None;
@@ -153,7 +156,7 @@ impl ScanTarget {
             .map(|file| file.1.key_range(&key).map(|(low, high)| (low, high, file.clone())))
             .collect::<Option<Vec<_>>>()?;
         ranged.sort_by(|a, b| compare_keys(&a.0, &b.0));
-        let mut groups: Vec<(Vec<ScalarValue>, Vec<(usize, Arc<LiveFile>)>)> = Vec::new();
+        let mut groups: Vec<(Vec<ScalarValue>, Group)> = Vec::new();
         for (low, high, file) in ranged {
             let fits = groups.iter().position(|(last, _)| compare_keys(last, &low) != Ordering::Greater);
             if fits.is_none() && groups.len() == partitions {
@@ -167,7 +170,9 @@ impl ScanTarget {
                 None => groups.push((high, vec![file])),
             }
         }
-        Some(groups.into_iter().map(|(_, files)| files).collect())
+        let mut groups = groups.into_iter().map(|(_, files)| files).collect();
+        divide(&mut groups, partitions);
+        Some(groups)
     }
 
     fn ordering(&self) -> Option<LexOrdering> {
@@ -183,9 +188,14 @@ impl ScanTarget {
         FileGroup::new(files.iter().map(|(place, file)| self.partitioned_file(*place, file)).collect())
     }
 
+    /// Path of a file within the store.
+    pub(super) fn path_of(&self, file: &LiveFile) -> object_store::path::Path {
+        self.location.path(&format!("{}/{}", self.folder, file.path()))
+    }
+
     fn partitioned_file(&self, place: usize, file: &LiveFile) -> PartitionedFile {
         let meta = ObjectMeta {
-            location: self.location.path(&format!("{}/{}", self.folder, file.path())),
+            location: self.path_of(file),
             // Files never change, so caches need no time to tell versions apart.
             last_modified: chrono::DateTime::UNIX_EPOCH,
             size: file.size(),
@@ -209,11 +219,33 @@ impl ScanTarget {
     }
 }
 
+/// Files that follow each other in a partition, with their places in the target.
+type Group = Vec<(usize, Arc<LiveFile>)>;
+
+/// Cuts the largest groups in two until there is one for every partition, where that is worth a thread.
+fn divide(groups: &mut Vec<Group>, partitions: usize) {
+    let bytes = |group: &Group| group.iter().map(|(_, file)| file.size()).sum::<u64>();
+    while groups.len() < partitions {
+        let largest = groups.iter_mut().filter(|group| group.len() > 1).max_by_key(|group| bytes(group));
+        let Some(group) = largest.filter(|group| bytes(group) >= WORTH_DIVIDING) else { return };
+        let half = bytes(group) / 2;
+        let mut before = 0;
+        let middle = group.iter().take_while(|(_, file)| {
+            before += file.size();
+            before <= half
+        });
+        let middle = middle.count().clamp(1, group.len() - 1);
+        let second = group.split_off(middle);
+        groups.push(second);
+    }
+}
+
 fn file_column() -> FieldRef {
     Arc::new(Field::new(FILE_COLUMN, DataType::Int32, false))
 }
 
-fn compare_keys(a: &[ScalarValue], b: &[ScalarValue]) -> Ordering {
+/// Compares keys column by column.
+pub(super) fn compare_keys(a: &[ScalarValue], b: &[ScalarValue]) -> Ordering {
     for (a, b) in a.iter().zip(b) {
         match a.partial_cmp(b) {
             Some(Ordering::Equal) => {}

@@ -192,6 +192,11 @@ impl Table {
         TableSnapshot::new(state, &base.files)
     }
 
+    /// Whether lists and floats of this table are written with dictionaries.
+    pub(crate) fn dictionaries(&self) -> bool {
+        schema::delta_table(&self.name).is_none_or(|definition| definition.dictionaries)
+    }
+
     /// Rows of a page in files of this table.
     pub(crate) fn page_rows(&self) -> usize {
         schema::delta_table(&self.name).map_or(8192, |definition| definition.page_rows)

@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow::array::ArrayRef;
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use chrono::{DateTime, Utc};
 use datafusion::datasource::TableProvider;
@@ -19,6 +21,7 @@ use super::files::{FileMap, LiveFile};
 use super::group_commit;
 use super::journal::{JournalEntry, JournalPart, commit_part};
 use super::provider::DeltaTableProvider;
+use super::rows_by_key::{Found, rows_by_key};
 use super::scan::ScanTarget;
 use super::table::{Table, TableSnapshot};
 use super::writer::write_rows;
@@ -268,6 +271,24 @@ impl Transaction {
         };
         let adds = write_rows(table, rows).await?;
         self.stage_adds(table, adds)
+    }
+
+    /// Rows by key as this transaction sees them: see [`rows_by_key`]. `None` too if the table has other columns
+    /// than `schema`, or is gone.
+    pub(crate) async fn rows_by_key(
+        &self,
+        name: &str,
+        schema: &SchemaRef,
+        columns: &[usize],
+        wanted: &[ArrayRef],
+    ) -> Result<Option<Found>> {
+        let Some((table, snapshot)) = self.tables.get(name).filter(|(_, snapshot)| snapshot.schema == *schema) else {
+            return Ok(None);
+        };
+        self.flush(table).await?;
+        let mut target = self.target(table, snapshot);
+        target.files = self.files(name, snapshot);
+        rows_by_key(self.database.blocks(), &target, table.page_rows(), columns, wanted).await
     }
 
     /// Files that this transaction sees.

@@ -100,7 +100,7 @@ fn open_writer(table: &Table, snapshot: &TableSnapshot) -> DeltaWriter {
     let config = WriterConfig::new(
         Arc::clone(&snapshot.schema),
         Vec::new(),
-        Some(properties(&snapshot.schema, &snapshot.sort_key, table.page_rows())),
+        Some(properties(table, snapshot)),
         NonZeroU64::new(TARGET_FILE_BYTES),
         None,
         get_num_idx_cols_and_stats_columns(Some(snapshot.state.table_config()), HashMap::new()).0,
@@ -109,7 +109,9 @@ fn open_writer(table: &Table, snapshot: &TableSnapshot) -> DeltaWriter {
     DeltaWriter::new(table.log_store.object_store(None), config)
 }
 
-fn properties(schema: &SchemaRef, sort_key: &[String], page_rows: usize) -> WriterProperties {
+fn properties(table: &Table, snapshot: &TableSnapshot) -> WriterProperties {
+    let TableSnapshot { schema, sort_key, .. } = snapshot;
+    let (page_rows, dictionaries) = (table.page_rows(), table.dictionaries());
     let level = ZstdLevel::try_new(3).unwrap_or_default();
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
@@ -137,6 +139,17 @@ fn properties(schema: &SchemaRef, sort_key: &[String], page_rows: usize) -> Writ
                 builder = builder
                     .set_column_dictionary_enabled(path.clone(), false)
                     .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+            }
+            DataType::List(element) if !dictionaries => {
+                let path = ColumnPath::new(vec![name.to_owned(), "list".to_owned(), "element".to_owned()]);
+                builder = builder.set_column_dictionary_enabled(path.clone(), false);
+                if *element.data_type() == DataType::Float32 {
+                    // Exponents beside exponents: they compress where whole floats do not.
+                    builder = builder.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT);
+                }
+            }
+            DataType::Float32 | DataType::Float64 if !dictionaries => {
+                builder = builder.set_column_dictionary_enabled(ColumnPath::from(name), false);
             }
             DataType::Int64 if name == "context_id" => {
                 // Hashes: a dictionary would only repeat them.

@@ -2,5 +2,6 @@
 
 mod cancel;
 mod clients;
+mod lookup;
 mod slt;
 mod storage;

@@ -13,7 +13,7 @@ use super::Function;
 use super::columns::argument;
 
 /// Version of Postgres whose behaviour is followed, as `version()` and `server_version` tell it.
-pub(crate) const POSTGRES_VERSION: &str = "16.6";
+pub(crate) const POSTGRES_VERSION: &str = crate::sql::settings::SERVER_VERSION;
 
 pub(super) fn functions() -> Vec<ScalarUDF> {
     let text = || DataType::Utf8;
