@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::column::List;
+use super::column::{Column, List};
 use super::{Style, binary, text, with_length};
 
 /// Appends the array literal of the list at `row`.
@@ -12,14 +12,15 @@ pub(super) fn write_text(list: &List, row: usize, style: &Style, out: &mut Bytes
         if position > 0 {
             out.put_u8(b',');
         }
-        if list.elements.is_null(element) {
-            out.put_slice(b"NULL");
-            continue;
-        }
-        let start = out.len();
-        text::write(&list.elements, element, style, out);
-        if !list.bare {
-            quote_from(start, out);
+        match &list.elements {
+            elements if elements.is_null(element) => out.put_slice(b"NULL"),
+            Column::Text(texts) => put_quoted(texts.value(element).as_bytes(), out),
+            elements if list.bare => text::write(elements, element, style, out),
+            elements => {
+                let mut value = BytesMut::new();
+                text::write(elements, element, style, &mut value);
+                put_quoted(&value, out);
+            }
         }
     }
     out.put_u8(b'}');
@@ -28,7 +29,7 @@ pub(super) fn write_text(list: &List, row: usize, style: &Style, out: &mut Bytes
 /// Appends the binary form of the list at `row`.
 pub(super) fn write_binary(list: &List, row: usize, out: &mut BytesMut) {
     let elements = elements(list, row);
-    let has_nulls = elements.clone().any(|element| list.elements.is_null(element));
+    let has_nulls = list.elements.may_be_null() && elements.clone().any(|element| list.elements.is_null(element));
     let dimensions = i32::from(!elements.is_empty());
     out.put_i32(dimensions);
     out.put_i32(i32::from(has_nulls));
@@ -38,11 +39,38 @@ pub(super) fn write_binary(list: &List, row: usize, out: &mut BytesMut) {
     }
     out.put_i32(elements.len() as i32);
     out.put_i32(1); // the first index
-    for element in elements {
-        if list.elements.is_null(element) {
-            out.put_i32(-1);
-        } else {
-            with_length(out, false, |out| binary::write(&list.elements, element, out));
+    // Most arrays are of tokens and of activations, and most results are made of those.
+    match &list.elements {
+        Column::Text(texts) if !has_nulls => {
+            for element in elements {
+                let value = texts.value(element).as_bytes();
+                out.reserve(4 + value.len());
+                out.put_i32(value.len() as i32);
+                out.put_slice(value);
+            }
+        }
+        Column::Float32(values) if !has_nulls => {
+            out.reserve(8 * elements.len());
+            for value in values.values().get(elements).unwrap_or_default() {
+                out.put_i32(4);
+                out.put_f32(*value);
+            }
+        }
+        Column::Int32(values) if !has_nulls => {
+            out.reserve(8 * elements.len());
+            for value in values.values().get(elements).unwrap_or_default() {
+                out.put_i32(4);
+                out.put_i32(*value);
+            }
+        }
+        values => {
+            for element in elements {
+                if values.is_null(element) {
+                    out.put_i32(-1);
+                } else {
+                    with_length(out, false, |out| binary::write(values, element, out));
+                }
+            }
         }
     }
 }
@@ -52,20 +80,18 @@ fn elements(list: &List, row: usize) -> std::ops::Range<usize> {
     offsets[row] as usize - list.base..offsets[row + 1] as usize - list.base
 }
 
-/// Quotes what `out` holds from `start`, if an array literal needs it to be.
-fn quote_from(start: usize, out: &mut BytesMut) {
-    let value = &out[start..];
+/// Appends an element's text, in quotes if an array literal needs them.
+fn put_quoted(value: &[u8], out: &mut BytesMut) {
     if !needs_quotes(value) {
-        return;
+        return out.put_slice(value);
     }
-    let value = value.to_vec();
-    out.truncate(start);
+    out.reserve(value.len() + 2);
     out.put_u8(b'"');
     for byte in value {
         if matches!(byte, b'"' | b'\\') {
             out.put_u8(b'\\');
         }
-        out.put_u8(byte);
+        out.put_u8(*byte);
     }
     out.put_u8(b'"');
 }
@@ -93,8 +119,8 @@ mod tests {
             ("{", r#""{""#),
             ("é", "é"),
         ] {
-            let mut out = BytesMut::from(value);
-            quote_from(0, &mut out);
+            let mut out = BytesMut::new();
+            put_quoted(value.as_bytes(), &mut out);
             assert_eq!(&out[..], quoted.as_bytes());
         }
     }

@@ -136,6 +136,16 @@ impl Column {
         Ok(Self::List(Box::new(List { lists, elements, base, element_type, bare })))
     }
 
+    /// Whether there are nulls among the values, or may be.
+    pub(super) fn may_be_null(&self) -> bool {
+        match self {
+            Self::Int32(values) => values.null_count() > 0,
+            Self::Float32(values) => values.null_count() > 0,
+            Self::Text(values) => values.null_count() > 0,
+            _ => true,
+        }
+    }
+
     /// Whether the value at `row` is null.
     pub(super) fn is_null(&self, row: usize) -> bool {
         match self {
