@@ -8,6 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 /// Each crate of ours and the crates of ours it may use.
 const ARROWS: &[(&str, &[&str])] = &[
     ("latentdb-engine", &[]),
+    ("latentdb-runtime", &[]),
     ("latentdb-datasets", &["latentdb-engine"]),
     ("latentdb-server", &["latentdb-engine", "latentdb-datasets"]),
 ];
@@ -15,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Libraries that a crate must not use directly, because another crate stands in front of them.
 const BEHIND: &[(&str, &[&str])] = &[
     ("latentdb-engine", &["pgwire", "axum", "candle-core", "reqwest", "clap"]),
+    ("latentdb-runtime", &["datafusion", "arrow", "deltalake-core", "tokio", "pgwire", "axum"]),
     ("latentdb-datasets", &["datafusion", "deltalake-core", "pgwire", "rusqlite"]),
     ("latentdb-server", &["datafusion", "deltalake-core", "parquet", "rusqlite", "object_store", "candle-core", "tantivy"]),
 ];

@@ -1,0 +1,16 @@
+//! LatentDB's model runtime: language models with a tap at every named point, and the sources (SAEs,
+//! transcoders, neurons) that read their features there.
+//!
+//! It knows tensors, files and tokens, and neither SQL nor the database.
+
+mod device;
+mod error;
+pub mod model;
+mod point;
+pub mod source;
+pub mod tokens;
+
+pub use candle_core::Tensor;
+pub use device::DeviceName;
+pub use error::{Error, ErrorKind, Result};
+pub use point::{Place, Point};

@@ -1,0 +1,1 @@
+//! Language models: one generic decoder-only transformer, read from Hugging Face's files.
