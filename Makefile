@@ -27,16 +27,17 @@ help:
 # ---- demo ---------------------------------------------------------------------------------------
 
 RELEASE := $(CARGO_TARGET_DIR)/release/latentdb
+DEMO    := $(CARGO_TARGET_DIR)/demo/latentdb
 
 demo:
-	cargo build --release --locked --bins
+	cargo build --profile demo --locked --bins
 	@if [ ! -e $(DEMO_DATA)/.imported ]; then \
 		for export in datasets/sample/export datasets/sample/export-db; do \
-			$(RELEASE) --data $(DEMO_DATA) import neuronpedia $$export --replace; \
+			$(DEMO) --data $(DEMO_DATA) import neuronpedia $$export --replace; \
 		done; \
 		touch $(DEMO_DATA)/.imported; \
 	fi
-	@$(RELEASE) --data $(DEMO_DATA) serve --pg $(DEMO_PG) --http $(DEMO_HTTP) $(DEMO_FLAGS)
+	@$(DEMO) --data $(DEMO_DATA) serve --pg $(DEMO_PG) --http $(DEMO_HTTP) $(DEMO_FLAGS)
 
 # ---- test ---------------------------------------------------------------------------------------
 
