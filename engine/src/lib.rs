@@ -25,7 +25,7 @@ mod storage;
 pub use error::{Error, ErrorKind, Result};
 pub use outcome::{CopyFormat, CopyIn, CopyOptions, CopyOut, Outcome, RowStream, TransactionStatus};
 pub use engine::{Engine, EngineOptions, SessionOptions};
-pub use sql::{Parameter, Procedure, Session};
+pub use sql::{Parameter, Procedure, RepeatedQuery, Session};
 pub use statement::{Prepared, Statement};
 pub use storage::load::{Load, StagedFile};
 pub use storage::{CheckReport, Damage};

@@ -36,6 +36,7 @@ mod pinned;
 mod planner;
 mod prepared;
 mod rebase;
+mod repeated;
 mod rewrite;
 mod run;
 mod scram;
@@ -57,6 +58,7 @@ pub(crate) use call::Procedures;
 pub use call::{Parameter, Procedure};
 pub(crate) use command::Command;
 pub(crate) use prepared::Cached;
+pub use repeated::RepeatedQuery;
 pub use session::Session;
 pub(crate) use sessions::{Sessions, ViewSchemas};
 

@@ -12,11 +12,11 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use latentdb_engine::{Engine, Error, ErrorKind, Result, ScalarValue};
+use latentdb_engine::{Engine, Error, ErrorKind, RepeatedQuery, Result, ScalarValue};
 
 use super::App;
 use super::error::ApiError;
-use super::lookup::{Lookup, text_at};
+use super::cells::text_at;
 use crate::cli::key::hash_key;
 
 /// Name of the header that carries a key.
@@ -37,12 +37,12 @@ pub(super) struct Caller {
 pub(super) struct Gate {
     /// Whether reading needs no key.
     open: bool,
-    keys: Lookup,
+    keys: RepeatedQuery,
 }
 
 impl Gate {
     pub(super) fn new(engine: Engine, open: bool) -> Self {
-        Self { open, keys: Lookup::new(engine, "SELECT user_id FROM api_keys WHERE key_hash = $1") }
+        Self { open, keys: RepeatedQuery::new(engine, "http", "SELECT user_id FROM api_keys WHERE key_hash = $1") }
     }
 
     /// The caller that `headers` identify; an error if they may not even read.

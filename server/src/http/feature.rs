@@ -9,11 +9,11 @@ use arrow::record_batch::RecordBatch;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
-use latentdb_engine::{Engine, Error, ErrorKind, Result, ScalarValue};
+use latentdb_engine::{Engine, Error, ErrorKind, RepeatedQuery, Result, ScalarValue};
 
 use super::App;
 use super::error::ApiError;
-use super::lookup::{Lookup, text_at};
+use super::cells::text_at;
 use super::prisma::{self, RecordWriter, Shape, prisma_options, select_list};
 
 /// Condition that picks a feature's rows in any table that refers to features.
@@ -32,16 +32,16 @@ pub(super) async fn get_feature(
 /// The look-ups that make up a feature's page.
 #[derive(Debug)]
 pub(super) struct FeatureReader {
-    feature: Lookup,
-    activations: Lookup,
-    explanations: Lookup,
-    scores: Lookup,
-    model: Lookup,
-    source: Lookup,
-    source_set: Lookup,
-    comments: Lookup,
-    lists: Lookup,
-    user: Lookup,
+    feature: RepeatedQuery,
+    activations: RepeatedQuery,
+    explanations: RepeatedQuery,
+    scores: RepeatedQuery,
+    model: RepeatedQuery,
+    source: RepeatedQuery,
+    source_set: RepeatedQuery,
+    comments: RepeatedQuery,
+    lists: RepeatedQuery,
+    user: RepeatedQuery,
 }
 
 /// What the look-ups found.
@@ -61,7 +61,7 @@ struct Found {
 
 impl FeatureReader {
     pub(super) fn new(engine: &Engine) -> Self {
-        let lookup = |sql: String| Lookup::new(engine.clone(), sql);
+        let lookup = |sql: String| RepeatedQuery::new(engine.clone(), "http", sql);
         let select = |shape: Shape, rest: &str| lookup(format!("SELECT {} FROM {rest}", select_list(shape)));
         let list_columns = format!("{}, {}", select_list(prisma::LIST_ITEM), select_list_of_lists());
         Self {

@@ -5,11 +5,11 @@
 //! other machines can reach answers nothing but `/healthz` without a key ([`access`]).
 
 mod access;
+mod cells;
 mod error;
 mod feature;
 mod health;
 mod listener;
-mod lookup;
 mod negotiate;
 mod parameters;
 mod prisma;

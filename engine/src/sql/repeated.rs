@@ -1,21 +1,23 @@
-//! Statements that requests run over and over: planned once for each session, not for each request.
+//! Queries that a program runs over and over: planned once for each of a few sessions, not each time.
 
 use std::sync::{Mutex, PoisonError};
 
-use arrow::array::{Array, AsArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
+use datafusion::common::ScalarValue;
 use futures::future::BoxFuture;
-use latentdb_engine::{Engine, Error, ErrorKind, Prepared, Result, ScalarValue, Session};
 
-/// Idle sessions kept per statement; more requests at once than this plan anew.
+use crate::{Engine, Error, ErrorKind, Prepared, Result, Session};
+
+/// Idle sessions kept per query; more callers at once than this plan anew.
 const KEPT_SESSIONS: usize = 32;
 
-/// One query with parameters, ready to run on as many sessions as requests need at once.
+/// One query with parameters, ready to run on as many sessions at once as callers need.
 #[derive(Debug)]
-pub(super) struct Lookup {
+pub struct RepeatedQuery {
     engine: Engine,
+    user: String,
     sql: String,
     idle: Mutex<Vec<Planned>>,
 }
@@ -26,14 +28,15 @@ struct Planned {
     prepared: Prepared,
 }
 
-impl Lookup {
-    pub(super) fn new(engine: Engine, sql: impl Into<String>) -> Self {
-        Self { engine, sql: sql.into(), idle: Mutex::new(Vec::new()) }
+impl RepeatedQuery {
+    /// The query `sql`, run as `user`. Parameters are `$1`, `$2` and so on. Nothing is planned yet.
+    pub fn new(engine: Engine, user: impl Into<String>, sql: impl Into<String>) -> Self {
+        Self { engine, user: user.into(), sql: sql.into(), idle: Mutex::new(Vec::new()) }
     }
 
-    /// All rows, as one batch: for results known to be small. Boxed, because a page waits for many
-    /// look-ups at once and the engine's futures are large.
-    pub(super) fn rows<'a>(&'a self, parameters: &'a [ScalarValue]) -> BoxFuture<'a, Result<RecordBatch>> {
+    /// All rows, as one batch: for results known to be small. Boxed, because callers wait for many at once and the
+    /// engine's futures are large.
+    pub fn rows<'a>(&'a self, parameters: &'a [ScalarValue]) -> BoxFuture<'a, Result<RecordBatch>> {
         Box::pin(self.read(parameters))
     }
 
@@ -54,10 +57,10 @@ impl Lookup {
     }
 
     async fn plan(&self) -> Result<Planned> {
-        let session = self.engine.session("http");
+        let session = self.engine.session(&self.user);
         let mut statements = session.parse(&self.sql)?;
         let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
-            return Err(Error::new(ErrorKind::Internal, "a look-up must be one statement"));
+            return Err(Error::new(ErrorKind::Internal, "a repeated query must be one statement"));
         };
         let prepared = session.prepare(&statement, &[]).await?;
         Ok(Planned { session, prepared })
@@ -72,20 +75,6 @@ impl Lookup {
         if idle.len() < KEPT_SESSIONS {
             idle.push(planned);
         }
-    }
-}
-
-/// The text in a cell of a string column; `None` for null, another type, or a cell that is not there.
-pub(super) fn text_at(batch: &RecordBatch, column: usize, row: usize) -> Option<&str> {
-    let array = batch.columns().get(column)?;
-    if row >= array.len() || array.is_null(row) {
-        return None;
-    }
-    match array.data_type() {
-        DataType::Utf8 => Some(array.as_string::<i32>().value(row)),
-        DataType::LargeUtf8 => Some(array.as_string::<i64>().value(row)),
-        DataType::Utf8View => Some(array.as_string_view().value(row)),
-        _ => None,
     }
 }
 
