@@ -1,1 +1,299 @@
 //! Sources: dictionaries that read features out of a model's activations, in every published format.
+//!
+//! A source is opened once and then only read, by any number of threads. On opening, its files are checked, its
+//! tensors are brought to single precision, and what can be folded into the weights is folded; so encoding is one
+//! matrix product and one pass over it. Formulas are those of SAELens 6, and of a format's own library where
+//! SAELens differs from it.
+
+mod architecture;
+mod archive;
+mod config;
+mod decode;
+mod encode;
+mod fold;
+mod formats;
+mod normalize;
+mod npz;
+pub mod pickle;
+mod tensors;
+mod weights;
+
+use std::ops::Range;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+
+pub use self::architecture::Architecture;
+pub use self::config::{Config, Hints, Normalization, OpenOptions};
+use self::encode::{Activation, Encoder};
+pub use self::formats::Format;
+pub use self::normalize::Norms;
+use self::weights::{Draft, Weights};
+use crate::{Error, ErrorKind, Place, Point, Result};
+
+/// A dictionary of features: an SAE, a transcoder, a layer of a cross-layer transcoder, or a layer's neurons.
+#[derive(Debug, Clone)]
+pub struct Source {
+    config: Config,
+    encoder: Encoder,
+    /// `None` for neurons, which are what they read.
+    weights: Option<Weights>,
+    /// Norms `[F]` in whose units the features are, to be divided by before decoding.
+    unit: Option<Tensor>,
+    device: Device,
+}
+
+/// Features, with what decoding them needs.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    /// Features `[N, F]`.
+    pub features: Tensor,
+    /// What normalising took from each position.
+    pub norms: Norms,
+}
+
+impl Source {
+    /// Opens the source at `path`: a folder, or the file with the weights.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such file; `BadFile` if one is damaged, lacks a tensor, or has one of a wrong shape;
+    /// `Unsupported` for an architecture or format that is not known; `InvalidInput` if something is missing that
+    /// only `options.hints` can tell.
+    pub fn open(path: &Path, options: &OpenOptions) -> Result<Self> {
+        let draft = formats::read(path, &options.hints)?;
+        Self::build(draft, options).map_err(|error| match error.message().contains(&*path.to_string_lossy()) {
+            true => error,
+            false => error.within(path.display()),
+        })
+    }
+
+    fn build(mut draft: Draft, options: &OpenOptions) -> Result<Self> {
+        let mut weights = draft.weights(&options.device)?;
+        if let Some(factor) = draft.scaling {
+            weights.fold_scaling(factor, &mut draft.activation)?;
+        }
+        let mut unit = draft.is_rescaled.then(|| weights.decoder_norms()).transpose()?;
+        if let Some(whitening) = &draft.whitening {
+            // Unwhitening changes the decoder's norms, and with them the ranks of a top-k: its norms go first.
+            if unit.take().is_some() {
+                weights.fold_decoder_norms()?;
+                draft.is_rescaled = false;
+            }
+            weights.fold_whitening(whitening, &draft.config)?;
+        }
+        if options.fold_decoder_norm && can_fold_norms(&draft) {
+            weights.fold_decoder_norms()?;
+            draft.config.folded = true;
+            unit = None;
+        }
+        let encoder = Encoder::new(draft.activation, &weights, unit.as_ref())?;
+        Ok(Self { config: draft.config, encoder, weights: Some(weights), unit, device: options.device.clone() })
+    }
+
+    /// The neurons of a layer as a source: features are the input of the MLP's output projection.
+    pub fn neurons(layer: usize, d_mlp: usize) -> Self {
+        let config = Config {
+            architecture: Architecture::Neurons,
+            format: None,
+            d_in: d_mlp,
+            d_sae: d_mlp,
+            d_out: d_mlp,
+            point: Point::new(Place::MlpPost, layer),
+            output_point: None,
+            apply_b_dec_to_input: false,
+            normalization: Normalization::None,
+            k: None,
+            folded: false,
+            reconstructs: true,
+            model_name: None,
+            neuronpedia_id: None,
+            prepend_bos: None,
+            context_size: None,
+            metadata: serde_json::Map::new(),
+        };
+        Self { config, encoder: Encoder::Identity, weights: None, unit: None, device: Device::Cpu }
+    }
+
+    /// What it is.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Bytes of memory that its weights take.
+    pub fn size_in_bytes(&self) -> usize {
+        self.weights.as_ref().map_or(0, Weights::size_in_bytes)
+    }
+
+    /// Features `[N, F]` in single precision of activations `x` `[N, d_in]` of any float type. `sequences` are the
+    /// rows of each sequence, in order; only temporal sources read them, and take no sequences as one of all rows.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `x` has another width, or the sequences do not cover its rows.
+    pub fn encode(&self, x: &Tensor, sequences: &[Range<usize>]) -> Result<Tensor> {
+        Ok(self.encode_for_decode(x, sequences)?.features)
+    }
+
+    /// As [`Self::encode`], with what [`Self::decode`] needs of a source that normalises each position.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_for_decode(&self, x: &Tensor, sequences: &[Range<usize>]) -> Result<Encoded> {
+        let (input, norms) = self.prepare(x)?;
+        let features = match &self.weights {
+            Some(weights) => self.encoder.encode(&input, weights, sequences)?,
+            None => input,
+        };
+        Ok(Encoded { features, norms })
+    }
+
+    /// Values `[N]` of feature `index` for `x` `[N, d_in]`, without computing the others where the architecture
+    /// allows it.
+    ///
+    /// # Errors
+    /// As [`Self::encode`]; `NotFound` if there is no such feature.
+    pub fn encode_feature(&self, x: &Tensor, index: usize, sequences: &[Range<usize>]) -> Result<Vec<f32>> {
+        self.check_index(index)?;
+        let (input, _) = self.prepare(x)?;
+        let column = match (&self.encoder, &self.weights) {
+            (Encoder::Elementwise(elementwise), Some(weights)) => {
+                let direction = weights.encoder.narrow(1, index, 1)?.contiguous()?;
+                elementwise.narrow(index)?.apply(input.matmul(&direction)?)?
+            }
+            (encoder, Some(weights)) => encoder.encode(&input, weights, sequences)?.narrow(1, index, 1)?,
+            (_, None) => input.narrow(1, index, 1)?,
+        };
+        Ok(column.flatten_all()?.to_vec1()?)
+    }
+
+    /// Activations `[N, d_out]` of `features` `[N, F]`. A linear path from the input ([`Self::forward`]) is left out,
+    /// and so is what a temporal source predicts from context. `norms` are those of the encoded input; only sources
+    /// that normalise each position need them.
+    ///
+    /// # Errors
+    /// `InvalidInput` if `features` has another width, or `norms` are missing or of another number of rows.
+    pub fn decode(&self, features: &Tensor, norms: Option<&Norms>) -> Result<Tensor> {
+        let features = self.accept(features, self.config.d_sae, "features")?;
+        let Some(weights) = &self.weights else { return Ok(features) };
+        let in_file_units = match &self.unit {
+            Some(unit) => features.broadcast_div(unit)?,
+            None => features,
+        };
+        let mut y = decode::multiply(&in_file_units, &weights.decoder)?;
+        // Where the encoder is the decoder, the bias is added only if it was subtracted before.
+        if !weights.is_tied || self.config.apply_b_dec_to_input {
+            y = y.broadcast_add(&weights.decoder_bias)?;
+        }
+        match self.config.architecture.is_transcoder() {
+            true => Ok(y),
+            false => self.config.normalization.undo(y, norms),
+        }
+    }
+
+    /// What the source makes of `x` `[N, d_in]`: the reconstruction `[N, d_out]`, or a transcoder's prediction with
+    /// its linear path. The error term is what was there, less this.
+    ///
+    /// # Errors
+    /// As [`Self::encode`]; `Unsupported` for a layer of a cross-layer transcoder, which does not reconstruct alone.
+    pub fn forward(&self, x: &Tensor, sequences: &[Range<usize>]) -> Result<Tensor> {
+        if !self.config.reconstructs {
+            let message = "one layer of a cross-layer transcoder does not reconstruct its output alone";
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .with_hint("its features can be encoded; what they write is divided among all later layers"));
+        }
+        let encoded = match (&self.encoder, &self.weights) {
+            (Encoder::Temporal(temporal), Some(weights)) => {
+                let (input, norms) = self.prepare(x)?;
+                let codes = temporal.encode(&input, weights, sequences)?;
+                Encoded { features: (codes.novel + codes.predicted)?, norms }
+            }
+            _ => self.encode_for_decode(x, sequences)?,
+        };
+        let y = self.decode(&encoded.features, Some(&encoded.norms))?;
+        match self.weights.as_ref().and_then(|weights| weights.skip.as_ref()) {
+            Some(skip) => Ok((y + self.accept(x, self.config.d_in, "activations")?.matmul(&skip.t()?)?)?),
+            None => Ok(y),
+        }
+    }
+
+    /// The direction `[d_in]` that feature `index` reads.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such feature.
+    pub fn encoder_vector(&self, index: usize) -> Result<Vec<f32>> {
+        self.check_index(index)?;
+        match &self.weights {
+            Some(weights) => Ok(weights.encoder.narrow(1, index, 1)?.flatten_all()?.to_vec1()?),
+            None => Ok(self.unit_vector(index)),
+        }
+    }
+
+    /// The direction `[d_out]` that feature `index` writes.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such feature.
+    pub fn decoder_vector(&self, index: usize) -> Result<Vec<f32>> {
+        self.check_index(index)?;
+        match &self.weights {
+            Some(weights) => Ok(weights.decoder.get(index)?.to_vec1()?),
+            None => Ok(self.unit_vector(index)),
+        }
+    }
+
+    /// The directions that all features write `[F, d_out]`; no data are copied.
+    ///
+    /// # Errors
+    /// `Unsupported` for neurons, which have no decoder.
+    pub fn decoder(&self) -> Result<Tensor> {
+        match &self.weights {
+            Some(weights) => Ok(weights.decoder.clone()),
+            None => Err(Error::new(ErrorKind::Unsupported, "neurons have no decoder")
+                .with_hint("what a neuron writes is a row of the model's MLP output projection")),
+        }
+    }
+
+    /// Normalises and centres activations.
+    fn prepare(&self, x: &Tensor) -> Result<(Tensor, Norms)> {
+        let x = self.accept(x, self.config.d_in, "activations")?;
+        let (x, norms) = self.config.normalization.apply(&x)?;
+        let centres = self.config.apply_b_dec_to_input && !self.config.architecture.is_transcoder();
+        match &self.weights {
+            Some(weights) if centres => Ok((x.broadcast_sub(&weights.decoder_bias)?, norms)),
+            _ => Ok((x, norms)),
+        }
+    }
+
+    /// A matrix from outside, once its shape is right: in single precision, on the source's device.
+    fn accept(&self, x: &Tensor, width: usize, what: &str) -> Result<Tensor> {
+        if x.rank() != 2 || x.dim(1)? != width {
+            let message = format!("expected {what} of shape [N, {width}], found {:?}", x.dims());
+            return Err(Error::new(ErrorKind::InvalidInput, message)
+                .with_hint(format!("this source reads {} and has {} features", self.config.point, self.config.d_sae)));
+        }
+        if !x.dtype().is_float() {
+            let message = format!("expected {what} of a float type, found {:?}", x.dtype());
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        Ok(x.to_dtype(DType::F32)?.to_device(&self.device)?)
+    }
+
+    fn check_index(&self, index: usize) -> Result<()> {
+        if index < self.config.d_sae {
+            return Ok(());
+        }
+        let message = format!("there is no feature {index}: this source has {}", self.config.d_sae);
+        Err(Error::new(ErrorKind::NotFound, message))
+    }
+
+    fn unit_vector(&self, index: usize) -> Vec<f32> {
+        (0..self.config.d_sae).map(|i| if i == index { 1.0 } else { 0.0 }).collect()
+    }
+}
+
+/// Whether the decoder's norms can be folded without changing which features are active.
+fn can_fold_norms(draft: &Draft) -> bool {
+    match draft.activation {
+        Activation::Temporal(_) | Activation::Pursuit(_) | Activation::GroupMax { .. } => false,
+        Activation::TopK(_) => draft.is_rescaled,
+        Activation::Relu | Activation::JumpRelu { .. } | Activation::Gated => true,
+    }
+}
