@@ -133,9 +133,7 @@ impl Named {
 
     /// The dimensions of a matrix.
     pub(super) fn dims2(&self) -> Result<(usize, usize)> {
-        self.tensor
-            .dims2()
-            .map_err(|_| self.bad(format!("expected a matrix, found shape {:?}", self.tensor.dims())))
+        self.tensor.dims2().map_err(|_| self.bad(format!("expected a matrix, found shape {:?}", self.tensor.dims())))
     }
 
     /// The only element of a tensor of any rank.

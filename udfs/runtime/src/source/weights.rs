@@ -126,8 +126,9 @@ impl Draft {
         self.tensors.get(name).ok_or_else(|| {
             let message =
                 format!("tensor {name} is missing, which the architecture {} needs", self.config.architecture);
-            let error = Error::new(ErrorKind::BadFile, message)
-                .with_hint("the weights and the configuration belong to different sources, or the format is another one");
+            let error = Error::new(ErrorKind::BadFile, message).with_hint(
+                "the weights and the configuration belong to different sources, or the format is another one",
+            );
             match self.tensors.values().next() {
                 Some(other) => error.within(other.file()),
                 None => error,

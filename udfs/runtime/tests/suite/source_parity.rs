@@ -44,3 +44,24 @@ mod native_gives_saelens_numbers {
         pre6_averaged_norm half_precision
     }
 }
+
+/// Other formats, as SAELens reads them.
+mod foreign_formats_give_saelens_numbers {
+    use super::check;
+    parity! {
+        gemma_scope_residual gemma_scope_compressed gemma_scope_embedding gemma_scope_transcoder
+        gemma_scope_2_residual gemma_scope_2_affine_transcoder gemma_scope_2_cross_layer llama_scope
+        llama_scope_r1_distill dictionary_learning_standard dictionary_learning_gated dictionary_learning_topk
+        dictionary_learning_batch_topk dictionary_learning_matryoshka dictionary_learning_jumprelu deepseek_r1 goodfire
+        qwen_scope connor_rob mwhanna cross_layer temporal_published
+    }
+}
+
+/// Formats that SAELens lacks or reads wrongly, by the formulas of their own libraries.
+mod foreign_formats_give_their_own_librarys_numbers {
+    use super::check;
+    parity! {
+        dictionary_learning_new sparsify_topk sparsify_groupmax sparsify_skip_transcoder circuit_tracer_relu
+        circuit_tracer_jumprelu_skip circuit_tracer_topk cross_layer_jumprelu
+    }
+}

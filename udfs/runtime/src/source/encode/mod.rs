@@ -56,7 +56,9 @@ impl Activation {
 pub(super) enum Encoder {
     Elementwise(Elementwise),
     TopK(TopK),
-    GroupMax { k: usize },
+    GroupMax {
+        k: usize,
+    },
     Pursuit(Pursuit),
     Temporal(Temporal),
     /// Features are the input.

@@ -6,8 +6,8 @@ use std::ops::Range;
 use candle_core::{D, Device, Tensor};
 
 use super::super::weights::{Attention, Weights};
-use super::topk::TopK;
 use super::refuse;
+use super::topk::TopK;
 use crate::Result;
 
 /// Added to a length before it is divided by.

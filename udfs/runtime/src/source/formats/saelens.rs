@@ -4,8 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::super::architecture::Architecture;
 use super::super::config::{Config, Hints, Normalization, Settings};
 use super::super::encode::{Activation, Pursuit, Temporal, TopK};
@@ -141,9 +139,7 @@ fn activation(architecture: Architecture, settings: &Settings, hints: &Hints) ->
         Architecture::GroupMax => group_max(settings, hints),
         Architecture::MatchingPursuit => pursuit(settings),
         Architecture::Temporal => temporal(settings),
-        Architecture::Neurons => {
-            Err(settings.error(ErrorKind::Unsupported, "neurons are not read from files"))
-        }
+        Architecture::Neurons => Err(settings.error(ErrorKind::Unsupported, "neurons are not read from files")),
     }
 }
 
@@ -183,9 +179,8 @@ fn temporal(settings: &Settings) -> Result<Activation> {
     let n_heads = settings.count("n_heads")?.unwrap_or(8);
     let factor = settings.count("bottleneck_factor")?.unwrap_or(64);
     if n_heads == 0 || factor == 0 || d_sae % n_heads.saturating_mul(factor) != 0 {
-        let message = format!(
-            "{d_sae} features cannot be divided among {n_heads} heads with a bottleneck of factor {factor}"
-        );
+        let message =
+            format!("{d_sae} features cannot be divided among {n_heads} heads with a bottleneck of factor {factor}");
         return Err(settings.error(ErrorKind::BadFile, message));
     }
     let k = match settings.text("sae_diff_type")?.unwrap_or("topk") {
@@ -292,9 +287,4 @@ fn parse_point(name: &str, metadata: &Settings) -> Result<Point> {
     name.parse().map_err(|error: Error| {
         metadata.error(ErrorKind::Unsupported, error.message()).with_hint("give the point that the source reads")
     })
-}
-
-/// Settings in SAELens' terms, which a format builds from its own.
-pub(super) fn settings(origin: &Path, value: Value, hints: &Hints) -> Result<Settings> {
-    Settings::new(origin.display(), value, &hints.config_overrides)
 }

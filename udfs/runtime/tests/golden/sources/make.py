@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from huggingface_hub.utils import EntryNotFoundError
+from huggingface_hub.utils import LocalEntryNotFoundError
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 warnings.filterwarnings("ignore")
@@ -360,7 +361,484 @@ def half_precision(name):
     write(path, "", {}, x, expectations(sae, x))
 
 
-# FOREIGN
+# --- Other formats, as SAELens reads them ----------------------------------------------------------------------------
+
+
+class Local:
+    """Stands in for the hub: files of a repository lie in a folder."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def download(self, repo_id, filename, subfolder=None, **_):
+        path = self.root / (subfolder or "") / filename
+        if not path.is_file():
+            raise LocalEntryNotFoundError(filename)
+        return str(path)
+
+    def shapes(self, repo_id, filename):
+        with safe_open(self.root / filename, framework="pt") as f:
+            return {key: list(f.get_slice(key).get_shape()) for key in f.keys()}
+
+
+def loaded(conversion, root, repo_id, folder_name, overrides=None, scale=None):
+    """The source as `SAE.from_pretrained` would make it."""
+    local = Local(root)
+    loaders.hf_hub_download, loaders.get_safetensors_tensor_shapes = local.download, local.shapes
+    load = loaders.NAMED_PRETRAINED_SAE_LOADERS[conversion]
+    cfg, state, _ = load(repo_id, folder_name, "cpu", False, {"dtype": "float32"} | (overrides or {}))
+    cfg = loaders.handle_config_defaulting(cfg)
+    cls, config = loaders.get_sae_class(cfg["architecture"])
+    sae = cls(config.from_dict(cfg))
+    sae.load_state_dict({k: v.float() for k, v in state.items()})
+    if scale:
+        sae.fold_activation_norm_scaling_factor(scale)
+    return sae
+
+
+def foreign(name, conversion, root, repo_id, folder_name, opened, hints=None, overrides=None, scale=None, d=D):
+    sae = loaded(conversion, root, repo_id, folder_name, overrides, scale)
+    x = inputs(d)
+    write(HERE / name, opened, hints or {}, x, expectations(sae, x))
+
+
+def weights(d_in=D, d_out=D):
+    return {
+        "W_enc": rand(d_in, F),
+        "W_dec": rand(F, d_out),
+        "b_enc": rand(F, scale=0.1),
+        "b_dec": rand(d_out, scale=0.1),
+    }
+
+
+def threshold(*shape):
+    return torch.rand(*shape) * 0.5 + 0.05
+
+
+def gemma_scope(name, repo, inner, tensors, conversion="gemma_2", save=np.savez):
+    root = folder(name) / repo
+    (root / inner).mkdir(parents=True)
+    save(root / inner / "params.npz", **{k: v.numpy() for k, v in tensors.items()})
+    overrides = {"d_in": D, "d_sae": F} | ({"d_out": D} if "transcoder" in conversion else {})
+    foreign(name, conversion, root, f"google/{repo}", inner, f"{repo}/{inner}", overrides=overrides)
+
+
+@case
+def gemma_scope_residual(name):
+    tensors = weights() | {"threshold": threshold(F)}
+    gemma_scope(name, "gemma-scope-2b-pt-res", "layer_3/width_16k/average_l0_10", tensors)
+
+
+@case
+def gemma_scope_compressed(name):
+    """Deflated, with the older names, and one array with its columns first."""
+    tensors = weights() | {"threshold": threshold(F)}
+    tensors = {k.replace("W_", "w_"): v for k, v in tensors.items()}
+    tensors["w_dec"] = tensors["w_dec"].T.contiguous().T
+    inner = "layer_3/width_16k/average_l0_10"
+    gemma_scope(name, "gemma-scope-2b-pt-mlp", inner, tensors, save=np.savez_compressed)
+
+
+@case
+def gemma_scope_embedding(name):
+    tensors = weights() | {"threshold": threshold(F)}
+    gemma_scope(name, "gemma-scope-2b-pt-res", "embedding/width_4k/average_l0_10", tensors)
+
+
+@case
+def gemma_scope_transcoder(name):
+    tensors = weights() | {"threshold": threshold(F)}
+    inner = "layer_3/width_16k/average_l0_10"
+    gemma_scope(name, "gemma-scope-2b-pt-transcoders", inner, tensors, "gemma_2_transcoder")
+
+
+def gemma_scope_2(name, inner, config, tensors, file="params.safetensors", folder_name=None):
+    root = folder(name) / "gemma-scope-2-1b-pt"
+    (root / inner).mkdir(parents=True)
+    save_file({k.replace("W_", "w_"): v for k, v in tensors.items()}, root / inner / file)
+    config = {"architecture": "jump_relu", "model_name": "gemma-v3-1b-pt", "width": F} | config
+    if folder_name is None:
+        (root / inner / "config.json").write_text(json.dumps(config))
+    opened = f"gemma-scope-2-1b-pt/{inner}" + ("" if folder_name is None else f"/{file}")
+    foreign(name, "gemma_3", root, "google/gemma-scope-2-1b-pt", folder_name or inner, opened)
+
+
+@case
+def gemma_scope_2_residual(name):
+    config = {"hf_hook_point_in": "model.layers.3.output"}
+    gemma_scope_2(name, "resid_post/layer_3_width_16k_l0_small", config, weights() | {"threshold": threshold(F)})
+
+
+@case
+def gemma_scope_2_affine_transcoder(name):
+    config = {
+        "hf_hook_point_in": "model.layers.3.pre_feedforward_layernorm.output",
+        "hf_hook_point_out": "model.layers.3.post_feedforward_layernorm.output",
+        "affine_connection": True,
+    }
+    tensors = weights(d_out=20) | {"threshold": threshold(F), "affine_skip_connection": rand(D, 20)}
+    gemma_scope_2(name, "transcoder/layer_3_width_16k_l0_small_affine", config, tensors)
+
+
+@case
+def gemma_scope_2_cross_layer(name):
+    tensors = weights() | {"threshold": threshold(F), "W_dec": rand(F, 3, D)}
+    inner = "clt/width_16k_l0_small"
+    gemma_scope_2(name, inner, {}, tensors, "params_layer_1.safetensors", inner + "/params_layer_1")
+
+
+def linear(tensors, encoder="encoder", decoder="decoder"):
+    return {
+        f"{encoder}.weight": tensors["W_enc"].T.contiguous(),
+        f"{encoder}.bias": tensors["b_enc"],
+        f"{decoder}.weight": tensors["W_dec"].T.contiguous(),
+        f"{decoder}.bias": tensors["b_dec"],
+    }
+
+
+@case
+def llama_scope(name):
+    inner = "Llama3_1-8B-Base-L15R-8x"
+    root = folder(name)
+    (root / inner / "checkpoints").mkdir(parents=True)
+    average = 4.2
+    config = {
+        "d_model": D,
+        "d_sae": F,
+        "hook_point_in": "blocks.15.hook_resid_post",
+        "hook_point_out": "blocks.15.hook_resid_post",
+        "jump_relu_threshold": 0.35,
+        "dataset_average_activation_norm": {"in": average, "out": average},
+    }
+    (root / inner / "hyperparams.json").write_text(json.dumps(config))
+    state = {k: v.bfloat16() for k, v in linear(weights()).items()}
+    save_file(state, root / inner / "checkpoints" / "final.safetensors")
+    foreign(name, "llama_scope", root, "fnlp/Llama3_1-8B-Base-LXR-8x", inner, inner, scale=D**0.5 / average)
+
+
+@case
+def llama_scope_r1_distill(name):
+    inner = "400M-Slimpajama-400M-OpenR1-Math-220k/L15R"
+    root = folder(name)
+    (root / inner).mkdir(parents=True)
+    config = {"d_model": D, "expansion_factor": F // D, "hook_point_in": "blocks.15.hook_resid_post"}
+    (root / inner / "config.json").write_text(json.dumps(config))
+    save_file(linear(weights()) | {"log_jumprelu_threshold": threshold(F).log()}, root / inner / "sae_weights.safetensors")
+    hints = {"norm_scaling_factor": 0.8}
+    foreign(name, "llama_scope_r1_distill", root, "fnlp/Llama-Scope-R1-Distill", inner, inner, hints, scale=0.8)
+
+
+class Dictionary(torch.nn.Module):
+    """A module, so that its state is saved as a module's: an OrderedDict with metadata."""
+
+    def __init__(self, tensors, buffers=None):
+        super().__init__()
+        for key, value in tensors.items():
+            module, _, leaf = key.rpartition(".")
+            owner = self
+            if module:
+                if not hasattr(self, module):
+                    setattr(self, module, torch.nn.Module())
+                owner = getattr(self, module)
+            owner.register_parameter(leaf, torch.nn.Parameter(value))
+        for key, value in (buffers or {}).items():
+            self.register_buffer(key, value)
+
+
+def dictionary_config(cls, **trainer):
+    trainer = {
+        "trainer_class": "Trainer",
+        "activation_dim": D,
+        "dict_size": F,
+        "layer": 3,
+        "lm_name": "EleutherAI/pythia-70m-deduped",
+        "dict_class": cls,
+        "submodule_name": "resid_post_layer_3",
+    } | trainer
+    return {"trainer": trainer, "buffer": {"d_submodule": D, "io": "out", "n_ctxs": 1000, "ctx_len": 128}}
+
+
+def dictionary(name, cls, tensors, buffers=None, **trainer):
+    root = folder(name)
+    (root / "trainer_0").mkdir()
+    (root / "trainer_0" / "config.json").write_text(json.dumps(dictionary_config(cls, **trainer)))
+    torch.save(Dictionary(tensors, buffers).state_dict(), root / "trainer_0" / "ae.pt")
+    foreign(name, "dictionary_learning_1", root, "canrager/lm_sae", "trainer_0", "trainer_0")
+
+
+@case
+def dictionary_learning_standard(name):
+    state = linear(weights())
+    state["bias"] = state.pop("decoder.bias")
+    dictionary(name, "AutoEncoder", state)
+
+
+@case
+def dictionary_learning_gated(name):
+    state = linear(weights())
+    state["decoder_bias"] = state.pop("decoder.bias")
+    state.pop("encoder.bias")
+    gate = {"r_mag": rand(F), "gate_bias": rand(F, scale=0.1), "mag_bias": rand(F, scale=0.1)}
+    dictionary(name, "GatedAutoEncoder", state | gate)
+
+
+@case
+def dictionary_learning_topk(name):
+    state = linear(weights())
+    state["b_dec"] = state.pop("decoder.bias")
+    buffers = {"k": torch.tensor(6, dtype=torch.int32), "threshold": torch.tensor(-1.0)}
+    dictionary(name, "AutoEncoderTopK", state, buffers, k=6)
+
+
+@case
+def dictionary_learning_batch_topk(name):
+    state = linear(weights())
+    state["b_dec"] = state.pop("decoder.bias")
+    buffers = {"k": torch.tensor(6, dtype=torch.int32), "threshold": torch.tensor(0.4)}
+    dictionary(name, "BatchTopKSAE", state, buffers, k=6)
+
+
+@case
+def dictionary_learning_matryoshka(name):
+    buffers = {
+        "k": torch.tensor(6, dtype=torch.int32),
+        "threshold": torch.tensor(0.4),
+        "group_sizes": torch.tensor([16, 32]),
+    }
+    dictionary(name, "MatryoshkaBatchTopKSAE", weights(), buffers, k=6)
+
+
+@case
+def dictionary_learning_jumprelu(name):
+    dictionary(name, "JumpReluAutoEncoder", weights() | {"threshold": threshold(F)})
+
+
+@case
+def dictionary_learning_new(name):
+    """A class that SAELens lacks: relu(encoder(x)), decoder with its own bias."""
+    root, w, x = folder(name), weights(), inputs()
+    (root / "config.json").write_text(json.dumps(dictionary_config("AutoEncoderNew")))
+    torch.save(Dictionary(linear(w)).state_dict(), root / "ae.pt")
+    f = np.maximum(x[0].numpy() @ w["W_enc"].numpy() + w["b_enc"].numpy(), 0)
+    formula(name, "", {}, x, f, w["W_dec"], w["b_dec"])
+
+
+@case
+def deepseek_r1(name):
+    """Half precision, and a matrix that was transposed without being copied."""
+    root = folder(name)
+    state = linear({k: v.bfloat16() for k, v in weights().items()})
+    state["encoder.weight"] = state["encoder.weight"].T.contiguous().T
+    torch.save(state, root / "DeepSeek-R1-Distill-Llama-8B-SAE-l19.pt")
+    file = "DeepSeek-R1-Distill-Llama-8B-SAE-l19.pt"
+    foreign(name, "deepseek_r1", root, "qresearch/sae", file, file, overrides={"d_in": D, "d_sae": F})
+
+
+@case
+def goodfire(name):
+    root, file = folder(name), "Llama-3.1-8B-Instruct-SAE-l19.pth"
+    state = linear({k: v.half() for k, v in weights().items()}, "encoder_linear", "decoder_linear")
+    torch.save(state, root / file)
+    repo = "Goodfire/Llama-3.1-8B-Instruct-SAE-l19"
+    foreign(name, "goodfire", root, repo, file, file, overrides={"d_in": D, "d_sae": F})
+
+
+@case
+def qwen_scope(name):
+    repo = "SAE-Res-Qwen3-1.7B-Base-W32K-L0_5"
+    root = folder(name) / repo
+    root.mkdir()
+    w = weights()
+    w["W_enc"], w["W_dec"] = w["W_enc"].T.contiguous(), w["W_dec"].T.contiguous()
+    torch.save(w, root / "layer7.sae.pt")
+    overrides = {"d_in": D, "d_sae": F}
+    foreign(name, "qwen_scope", root, f"Qwen/{repo}", "layer7.sae.pt", f"{repo}/layer7.sae.pt", overrides=overrides)
+
+
+@case
+def connor_rob(name):
+    root = folder(name)
+    torch.save(weights(), root / "gpt2-small_L5_hook_z.pt")
+    config = {"act_size": D, "dict_size": F, "act_name": "blocks.5.attn.hook_z", "lr": 0.001}
+    (root / "gpt2-small_L5_hook_z_cfg.json").write_text(json.dumps(config))
+    file = "gpt2-small_L5_hook_z.pt"
+    foreign(name, "connor_rob_hook_z", root, "ckkissane/attn-saes-gpt2-small", file, file)
+
+
+@case
+def mwhanna(name):
+    root, w = folder(name), weights()
+    save_file(w | {"W_enc": w["W_enc"].T.contiguous()}, root / "layer_4.safetensors")
+    (root / "config.yaml").write_text("model_name: Qwen/Qwen3-0.6B\nmodel_kind: transcoder_set\n")
+    wandb = {"d_model": {"value": D}, "d_feature": {"value": F}, "batch_size": {"value": 64}}
+    (root / "wandb-config.yaml").write_text(json.dumps(wandb))
+    file = "layer_4.safetensors"
+    foreign(name, "mwhanna_transcoder", root, "mwhanna/qwen3-0.6b-transcoders", file, file)
+
+
+CLT = (
+    "model_kind: cross_layer_transcoder\nmodel_name: google/gemma-2-2b\n"
+    "feature_input_hook: hook_resid_mid\nfeature_output_hook: hook_mlp_out\n"
+)
+
+
+def clt(root, w, **more):
+    (root / "config.yaml").write_text(CLT)
+    encoder = {"W_enc_2": w["W_enc"].T.contiguous(), "b_enc_2": w["b_enc"], "b_dec_2": w["b_dec"]}
+    save_file(encoder | more, root / "W_enc_2.safetensors")
+    save_file({"W_dec_2": w["W_dec"]}, root / "W_dec_2.safetensors")
+
+
+@case
+def cross_layer(name):
+    root = folder(name)
+    clt(root, weights() | {"W_dec": rand(F, 3, D)})
+    foreign(name, "mntss_clt_layer_transcoder", root, "mntss/clt-gemma-2-2b-426k", "2", "", {"layer": 2})
+
+
+@case
+def temporal_published(name):
+    root = folder(name)
+    (root / "layer_12" / "temporal").mkdir(parents=True)
+    config = TemporalSAEConfig(d_in=D, d_sae=F, **temporal_settings(tied_weights=False))
+    state = randomise(TemporalSAE(config)).state_dict()
+    raw = {"D": state["W_dec"], "b": state["b_dec"], "E": state["W_enc"]}
+    raw |= {k: v for k, v in state.items() if k.startswith("attn_layers.")}
+    save_file(raw, root / "layer_12" / "temporal" / "latest_ckpt.safetensors")
+    sae = temporal_settings(tied_weights=False) | {"exp_factor": F / D, "scaling_factor": 0.3}
+    conf = {"llm": {"dimin": D}, "sae": sae, "data": {"dtype": "float32"}}
+    (root / "layer_12" / "temporal" / "conf.yaml").write_text(json.dumps(conf))
+    foreign(name, "temporal", root, "canrager/temporalSAEs", "layer_12/temporal", "layer_12/temporal")
+
+
+# --- Formats that SAELens lacks or reads wrongly: formulas from their own libraries ----------------------------------
+
+
+def formula(name, opened, hints, x, f, W_dec, b_dec, skip=None, folds=True):
+    """What a source gives whose features are `f`: y = f @ W_dec + b_dec (+ skip)."""
+    f, W, b = np.asarray(f), W_dec.numpy(), b_dec.numpy()
+    y = f @ W + b
+    forward = y if skip is None else y + skip
+    expected = {"encode": f, "decode": y, "forward": forward}
+    if folds:
+        norms = np.linalg.norm(W, axis=-1)
+        expected |= {"folded_encode": f * norms, "folded_decode": y, "folded_forward": forward}
+    write(HERE / name, opened, hints, x, {k: torch.tensor(v) for k, v in expected.items()})
+
+
+def largest(pre, k):
+    """The k largest of each row; everything else 0."""
+    check_topk(torch.tensor(pre), k)
+    cut = np.sort(pre, axis=-1)[:, -k, None]
+    return np.where(pre >= cut, pre, 0)
+
+
+def sparsify(name, module, w, **config):
+    path = folder(name) / module
+    path.mkdir()
+    settings = {
+        "activation": "topk",
+        "expansion_factor": F // D,
+        "normalize_decoder": True,
+        "num_latents": 0,
+        "k": 6,
+        "multi_topk": False,
+        "skip_connection": False,
+        "transcode": False,
+        "d_in": D,
+    }
+    (path / "cfg.json").write_text(json.dumps(settings | config))
+    state = {
+        "encoder.weight": w["W_enc"].T.contiguous(),
+        "encoder.bias": w["b_enc"],
+        "W_dec": w["W_dec"],
+        "b_dec": w["b_dec"],
+    }
+    save_file(state | ({"W_skip": w["W_skip"]} if "W_skip" in w else {}), path / "sae.safetensors")
+
+
+def sparsify_pre(x, w, centred):
+    x = x - w["b_dec"].numpy() if centred else x
+    return np.maximum(x @ w["W_enc"].numpy() + w["b_enc"].numpy(), 0)
+
+
+@case
+def sparsify_topk(name):
+    w, x = weights(), inputs()
+    sparsify(name, "layers.5", w)
+    f = largest(sparsify_pre(x[0].numpy(), w, True), 6)
+    formula(name, "layers.5", {}, x, f, w["W_dec"], w["b_dec"], folds=False)
+
+
+@case
+def sparsify_groupmax(name):
+    w, x = weights(), inputs()
+    sparsify(name, "layers.5.mlp", w, activation="groupmax", num_latents=F, expansion_factor=0)
+    pre = sparsify_pre(x[0].numpy(), w, True).reshape(ROWS, 6, F // 6)
+    for row in pre.reshape(-1, F // 6):
+        check_topk(torch.tensor(row)[None], 1) if row.max() > 0 else None
+    f = np.where(pre == pre.max(-1, keepdims=True), pre, 0).reshape(ROWS, F)
+    formula(name, "layers.5.mlp", {}, x, f, w["W_dec"], w["b_dec"], folds=False)
+
+
+@case
+def sparsify_skip_transcoder(name):
+    w, x = weights() | {"W_skip": rand(D, D)}, inputs()
+    sparsify(name, "layers.5.mlp", w, transcode=True, skip_connection=True)
+    f = largest(sparsify_pre(x[0].numpy(), w, False), 6)
+    skip = x[0].numpy() @ w["W_skip"].numpy().T
+    formula(name, "layers.5.mlp", {}, x, f, w["W_dec"], w["b_dec"], skip, folds=False)
+
+
+def circuit_tracer(name, w, **more):
+    root = folder(name)
+    settings = {"model_kind": "transcoder_set", "model_name": "google/gemma-2-2b"}
+    settings |= {"feature_input_hook": "mlp.hook_in", "feature_output_hook": "mlp.hook_out"}
+    settings |= {"transcoders": ["hf://org/repo/layer_2.safetensors"]}
+    (root / "config.yaml").write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in settings.items()))
+    save_file(w | {"W_enc": w["W_enc"].T.contiguous()} | more, root / "layer_2.safetensors")
+
+
+def pre_of(x, w):
+    return x[0].numpy() @ w["W_enc"].numpy() + w["b_enc"].numpy()
+
+
+@case
+def circuit_tracer_relu(name):
+    w, x = weights(), inputs()
+    circuit_tracer(name, w)
+    formula(name, "layer_2.safetensors", {}, x, np.maximum(pre_of(x, w), 0), w["W_dec"], w["b_dec"])
+
+
+@case
+def circuit_tracer_jumprelu_skip(name):
+    """Some thresholds are negative: what passes them stays negative."""
+    w, x, theta, skip = weights(), inputs(), torch.rand(F) - 0.3, rand(D, D)
+    circuit_tracer(name, w, **{"activation_function.threshold": theta, "W_skip": skip})
+    pre = pre_of(x, w)
+    check_threshold(torch.tensor(pre), theta)
+    f = np.where(pre > theta.numpy(), pre, 0)
+    formula(name, "", {"layer": 2}, x, f, w["W_dec"], w["b_dec"], x[0].numpy() @ skip.numpy().T)
+
+
+@case
+def circuit_tracer_topk(name):
+    """More features are kept than are positive: negative ones stay."""
+    w, x = weights(), inputs()
+    circuit_tracer(name, w, k=torch.tensor(40))
+    f = largest(pre_of(x, w), 40)
+    formula(name, "layer_2.safetensors", {}, x, f, w["W_dec"], w["b_dec"], folds=False)
+
+
+@case
+def cross_layer_jumprelu(name):
+    """circuit-tracer's cross-layer transcoders have thresholds, which SAELens leaves out."""
+    w, x, theta = weights() | {"W_dec": rand(F, 3, D)}, inputs(), torch.rand(F) - 0.3
+    clt(folder(name), w, threshold_2=theta)
+    pre = pre_of(x, w)
+    check_threshold(torch.tensor(pre), theta)
+    f = np.where(pre > theta.numpy(), pre, 0)
+    formula(name, "W_enc_2.safetensors", {}, x, f, w["W_dec"].sum(1), w["b_dec"])
 
 
 def main(names):
