@@ -6,6 +6,7 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 
+use crate::models::{self, ModelService, Models};
 use crate::runtime::QueryRuntime;
 use crate::schema::{self, COMMUNITY_TABLES};
 use crate::community::Community;
@@ -106,6 +107,8 @@ pub(crate) struct Shared {
     pub base: SessionState,
     /// Where queries run.
     pub runtime: QueryRuntime,
+    /// Who answers model functions.
+    pub models: Arc<Models>,
     /// What `CALL` can run.
     pub procedures: Procedures,
     /// Whether writes are refused.
@@ -119,7 +122,8 @@ impl Shared {
         let community = open_community(database.location(), &options, read_only).await?;
         let functions = Arc::new(Functions::default());
         sql::functions::register(&functions);
-        let base = base::state(&options, database.location(), &functions)?;
+        let models = Arc::new(Models::default());
+        let base = base::state(&options, database.location(), &functions, &models)?;
         let shared = Arc::new(Self {
             database,
             community,
@@ -128,6 +132,7 @@ impl Shared {
             view_schemas: ViewSchemas::default(),
             base,
             runtime,
+            models,
             procedures: Procedures::built_in(),
             read_only,
         });
@@ -188,6 +193,14 @@ impl Engine {
     /// Adds a procedure for `CALL`; one of the same name is replaced.
     pub fn register_procedure(&self, procedure: Arc<dyn Procedure>) {
         self.shared.procedures.register(procedure);
+    }
+
+    /// Lets `service` answer its functions, in sessions that are open too; a function of the same name is replaced.
+    pub fn attach_models(&self, service: Arc<dyn ModelService>) -> Result<()> {
+        let functions = service.functions().into_iter().map(models::definition).collect::<Result<Vec<_>>>()?;
+        self.shared.models.attach(&service);
+        functions.into_iter().for_each(|function| self.shared.functions.register(function));
+        Ok(())
     }
 
     /// Starts a bulk load.

@@ -140,6 +140,14 @@ impl Error {
         self.place.filter(|_| self.position.is_none())
     }
 
+    /// Names the function that failed, unless the message does.
+    pub(crate) fn about_function(mut self, function: &str) -> Self {
+        if !self.message.contains(function) {
+            self.message = format!("function {function}: {}", self.message);
+        }
+        self
+    }
+
     /// What kind of failure this is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

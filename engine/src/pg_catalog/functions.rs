@@ -189,7 +189,7 @@ fn object_functions(facts: &Arc<dyn CatalogFacts>) -> Vec<ScalarUDF> {
         by_oid("pg_get_function_arguments", &[1], facts, function_arguments),
         by_oid("pg_get_function_identity_arguments", &[1], facts, function_arguments),
         by_oid("pg_get_function_result", &[1], facts, |facts| {
-            facts.functions().iter().map(|function| (procedure_oid(function), function.result.to_owned())).collect()
+            facts.functions().iter().map(|function| (procedure_oid(function), function.result.clone().into_owned())).collect()
         }),
         by_oid("shobj_description", &[1, 2], facts, none),
         by_oid("pg_get_ruledef", &[1, 2], facts, none),

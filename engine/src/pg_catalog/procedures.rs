@@ -56,7 +56,7 @@ fn own_rows(functions: &[Arc<FunctionDefinition>]) -> Result<RecordBatch> {
                 function.parameters.iter().filter(|parameter| parameter.default.is_some()).count() as i16
             }),
         )
-        .int4("prorettype", functions.iter().map(|function| by_name(function.result)))
+        .int4("prorettype", functions.iter().map(|function| by_name(&function.result)))
         .texts("proargtypes", functions.iter().map(|function| types(function).join(" ")))
         .texts(
             "proargnames",

@@ -15,6 +15,7 @@ use super::cooperative::CooperativeJoins;
 use super::functions;
 use super::lateral::{self, Functions};
 use super::operators::QuotedTruth;
+use crate::models::{HoistModelCalls, ModelQueryPlanner, Models, OnDemand};
 use crate::pg_catalog;
 use crate::storage::Location;
 use crate::{EngineOptions, Error, ErrorKind, Result};
@@ -25,15 +26,23 @@ const METADATA_SHARE: usize = 5;
 const NAMED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).unwrap();
 
 /// The state that sessions start from.
-pub(crate) fn state(options: &EngineOptions, location: &Location, named: &Arc<Functions>) -> Result<SessionState> {
+pub(crate) fn state(
+    options: &EngineOptions,
+    location: &Location,
+    named: &Arc<Functions>,
+    models: &Arc<Models>,
+) -> Result<SessionState> {
     let environment = environment(options, location)?;
     environment.register_object_store(&location.store_url()?, Arc::clone(location.store()));
     let mut state = SessionStateBuilder::new()
-        .with_config(config(options))
+        .with_config(config(options).with_extension(Arc::clone(models)).with_extension(Arc::clone(named)))
         .with_runtime_env(environment)
         .with_expr_planners(vec![Arc::new(QuotedTruth)])
         .with_default_features()
+        .with_query_planner(Arc::new(ModelQueryPlanner))
+        .with_optimizer_rule(Arc::new(HoistModelCalls))
         .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
+        .with_physical_optimizer_rule(Arc::new(OnDemand))
         .with_relation_planners(vec![lateral::planner(Arc::clone(named))])
         .build();
     for function in functions::plain() {

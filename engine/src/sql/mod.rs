@@ -56,6 +56,7 @@ mod views;
 
 pub(crate) use call::Procedures;
 pub use call::{Parameter, Procedure};
+pub use lateral::FunctionParameter;
 pub(crate) use command::Command;
 pub(crate) use prepared::Cached;
 pub use repeated::RepeatedQuery;

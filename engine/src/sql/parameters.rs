@@ -13,8 +13,11 @@ use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, FunctionArg, FunctionArgExpr, FunctionArguments, Statement, Value, VisitMut, VisitorMut,
 };
 
+use crate::models::Marker;
+
 /// The type that each parameter is first cast to, by its name (`$1`). A parameter takes the type of its
-/// cast, as in Postgres; DataFusion itself looks at comparisons only.
+/// cast, as in Postgres, and an argument of a model function the type of its parameter; DataFusion itself looks at
+/// comparisons only.
 pub(crate) fn cast_types(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, DataFusionError> {
     let mut types = HashMap::new();
     plan.apply_with_subqueries(|node| {
@@ -24,6 +27,15 @@ pub(crate) fn cast_types(plan: &LogicalPlan) -> Result<HashMap<String, DataType>
                     && let Expr::Placeholder(parameter) = expr.as_ref()
                 {
                     types.entry(parameter.id.clone()).or_insert_with(|| field.data_type().clone());
+                }
+                if let Expr::ScalarFunction(call) = expression
+                    && let Some(marker) = Marker::of(call)
+                {
+                    for (argument, data_type) in call.args.iter().zip(marker.types()) {
+                        if let Expr::Placeholder(parameter) = argument {
+                            types.entry(parameter.id.clone()).or_insert_with(|| data_type.clone());
+                        }
+                    }
                 }
                 Ok(TreeNodeRecursion::Continue)
             })

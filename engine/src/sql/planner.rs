@@ -27,6 +27,7 @@ use super::types::PostgresTypes;
 use super::vars::SessionVars;
 use super::{errors, lateral, parse};
 use crate::engine::Shared;
+use crate::models::ModelUser;
 use crate::pg_catalog;
 use crate::sql::command::Command;
 use crate::storage::transaction::Transaction;
@@ -56,6 +57,7 @@ impl Planner {
         let epoch = vars.epoch();
         let mut base = shared.base.clone();
         vars.apply(base.config_mut().options_mut())?;
+        base.config_mut().set_extension(Arc::new(ModelUser(Arc::from(vars.user()))));
         let facts = SessionFacts::new(shared, vars);
         for function in pg_catalog::functions(&facts) {
             base.register_udf(Arc::new(function))?;
@@ -241,7 +243,13 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.state.scalar_functions().get(name).cloned()
+        // Functions that were registered after this session began are in the registry only.
+        let functions = self.state.config().get_extension::<lateral::Functions>();
+        let registered = functions.and_then(|functions| functions.get(name));
+        match registered {
+            Some(function) => Some(Arc::clone(&function.scalar)),
+            None => self.state.scalar_functions().get(name).cloned(),
+        }
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

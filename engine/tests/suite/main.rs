@@ -2,6 +2,8 @@
 
 mod cancel;
 mod clients;
+mod fake_model;
 mod lookup;
+mod models;
 mod slt;
 mod storage;

@@ -3,6 +3,7 @@
 //! A source id is `{layer}-{set}`, perhaps with `__{variant}` behind; `e` stands for the embedding, layer
 //! 0; a bare integer is that layer's MLP neurons, whose set is called `neurons`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray, StructArray};
@@ -12,7 +13,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::Volatility;
 
 use super::Function;
-use crate::sql::lateral::{FunctionDefinition, Parameter};
+use crate::sql::lateral::{FunctionDefinition, FunctionParameter};
 
 const TEXT: DataType = DataType::Utf8;
 
@@ -27,13 +28,13 @@ pub(super) fn definitions() -> Vec<FunctionDefinition> {
                 feature_address,
             )),
             summary: "Address of a feature: model/source/index",
-            parameters: const { &[
-                Parameter::required("model", "text", "Model id"),
-                Parameter::required("source", "text", "Source id"),
-                Parameter::required("index", "bigint", "Index of the feature, from 0"),
-            ] },
+            parameters: Cow::Borrowed(const { &[
+                FunctionParameter::required("model", "text", "Model id"),
+                FunctionParameter::required("source", "text", "Source id"),
+                FunctionParameter::required("index", "bigint", "Index of the feature, from 0"),
+            ] }),
             gives_rows: false,
-            result: "text",
+            result: Cow::Borrowed("text"),
         },
         FunctionDefinition {
             scalar: Arc::new(Function::exact(
@@ -44,27 +45,27 @@ pub(super) fn definitions() -> Vec<FunctionDefinition> {
                 parse_address,
             )),
             summary: "Parts of a feature's address: model_id, source_id, index; null if it is none",
-            parameters: const { &[Parameter::required("address", "text", "model/source/index")] },
+            parameters: Cow::Borrowed(const { &[FunctionParameter::required("address", "text", "model/source/index")] }),
             gives_rows: false,
-            result: "record",
+            result: Cow::Borrowed("record"),
         },
         FunctionDefinition {
             scalar: Arc::new(Function::exact("layer_of", &[TEXT], DataType::Int32, Volatility::Immutable, |arguments, _| {
                 Ok(Arc::new(texts(arguments)?.iter().map(|id| id.and_then(layer_of)).collect::<Int32Array>()))
             })),
             summary: "Layer that a source reads; null if its id names none",
-            parameters: const { &[Parameter::required("source_id", "text", "Source id")] },
+            parameters: Cow::Borrowed(const { &[FunctionParameter::required("source_id", "text", "Source id")] }),
             gives_rows: false,
-            result: "integer",
+            result: Cow::Borrowed("integer"),
         },
         FunctionDefinition {
             scalar: Arc::new(Function::exact("set_of", &[TEXT], TEXT, Volatility::Immutable, |arguments, _| {
                 Ok(Arc::new(texts(arguments)?.iter().map(|id| id.map(set_of)).collect::<StringArray>()))
             })),
             summary: "Source set that a source belongs to",
-            parameters: const { &[Parameter::required("source_id", "text", "Source id")] },
+            parameters: Cow::Borrowed(const { &[FunctionParameter::required("source_id", "text", "Source id")] }),
             gives_rows: false,
-            result: "text",
+            result: Cow::Borrowed("text"),
         },
     ]
 }

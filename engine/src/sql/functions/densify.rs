@@ -1,5 +1,6 @@
 //! `densify`: activations as they are stored, positions and values, as one value for every token.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float32Builder, ListBuilder};
@@ -9,7 +10,7 @@ use datafusion::logical_expr::Volatility;
 
 use super::Function;
 use super::columns::{argument, list, list_of};
-use crate::sql::lateral::{FunctionDefinition, Parameter};
+use crate::sql::lateral::{FunctionDefinition, FunctionParameter};
 use crate::{Error, ErrorKind};
 
 /// Longest list that a row may ask for: beyond any context, and short of what one row should take.
@@ -25,13 +26,13 @@ pub(super) fn definitions() -> Vec<FunctionDefinition> {
             densify,
         )),
         summary: "A value for every token from the positions and values of those that are not zero",
-        parameters: const { &[
-            Parameter::required("positions", "integer[]", "Positions of the tokens, from 0"),
-            Parameter::required("acts", "real[]", "Activation at each position"),
-            Parameter::required("n", "integer", "Number of tokens"),
-        ] },
+        parameters: Cow::Borrowed(const { &[
+            FunctionParameter::required("positions", "integer[]", "Positions of the tokens, from 0"),
+            FunctionParameter::required("acts", "real[]", "Activation at each position"),
+            FunctionParameter::required("n", "integer", "Number of tokens"),
+        ] }),
         gives_rows: false,
-        result: "real[]",
+        result: Cow::Borrowed("real[]"),
     }]
 }
 

@@ -1,5 +1,6 @@
 //! Functions that give rows: they return lists of structs, and stand in `FROM`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -13,7 +14,7 @@ use datafusion::logical_expr::Volatility;
 
 use super::Function;
 use super::columns::{argument, elements, list, list_of, texts};
-use crate::sql::lateral::{FunctionDefinition, Parameter};
+use crate::sql::lateral::{FunctionDefinition, FunctionParameter};
 
 pub(super) fn definitions() -> Vec<FunctionDefinition> {
     vec![histogram_bars(), top_logits(), token_values(), generate_series(), string_to_table()]
@@ -59,12 +60,12 @@ fn histogram_bars() -> FunctionDefinition {
     FunctionDefinition {
         scalar: Arc::new(Function::any("histogram_bars", &[2], returns, Volatility::Immutable, body)),
         summary: "The bars of a histogram, from the left",
-        parameters: const { &[
-            Parameter::required("edges", "real[]", "Where each bar stands"),
-            Parameter::required("counts", "real[]", "Height of each bar"),
-        ] },
+        parameters: Cow::Borrowed(const { &[
+            FunctionParameter::required("edges", "real[]", "Where each bar stands"),
+            FunctionParameter::required("counts", "real[]", "Height of each bar"),
+        ] }),
         gives_rows: true,
-        result: "TABLE(bar integer, edge real, count real)",
+        result: Cow::Borrowed("TABLE(bar integer, edge real, count real)"),
     }
 }
 
@@ -95,13 +96,13 @@ fn top_logits() -> FunctionDefinition {
     FunctionDefinition {
         scalar: Arc::new(Function::any("top_logits", &[3], returns, Volatility::Immutable, body)),
         summary: "The first tokens of a feature's logit table, ranked from 1",
-        parameters: const { &[
-            Parameter::required("tokens", "text[]", "Tokens, strongest first: top_logit_tokens, bottom_logit_tokens"),
-            Parameter::required("logits", "real[]", "Their logit weights: top_logits, bottom_logits"),
-            Parameter::optional("k", "integer", "10", "How many; null for all"),
-        ] },
+        parameters: Cow::Borrowed(const { &[
+            FunctionParameter::required("tokens", "text[]", "Tokens, strongest first: top_logit_tokens, bottom_logit_tokens"),
+            FunctionParameter::required("logits", "real[]", "Their logit weights: top_logits, bottom_logits"),
+            FunctionParameter::optional("k", "integer", "10", "How many; null for all"),
+        ] }),
         gives_rows: true,
-        result: "TABLE(rank integer, token text, logit real)",
+        result: Cow::Borrowed("TABLE(rank integer, token text, logit real)"),
     }
 }
 
@@ -133,13 +134,13 @@ fn token_values() -> FunctionDefinition {
     FunctionDefinition {
         scalar: Arc::new(Function::any("token_values", &[3], returns, Volatility::Immutable, body)),
         summary: "The tokens on which an activation is not zero, with their values",
-        parameters: const { &[
-            Parameter::required("tokens", "text[]", "Tokens of the context"),
-            Parameter::required("positions", "integer[]", "Positions of the activation, from 0"),
-            Parameter::required("acts", "real[]", "Activation at each position"),
-        ] },
+        parameters: Cow::Borrowed(const { &[
+            FunctionParameter::required("tokens", "text[]", "Tokens of the context"),
+            FunctionParameter::required("positions", "integer[]", "Positions of the activation, from 0"),
+            FunctionParameter::required("acts", "real[]", "Activation at each position"),
+        ] }),
         gives_rows: true,
-        result: "TABLE(position integer, token text, value real)",
+        result: Cow::Borrowed("TABLE(position integer, token text, value real)"),
     }
 }
 
@@ -147,13 +148,13 @@ fn generate_series() -> FunctionDefinition {
     FunctionDefinition {
         scalar: gen_series_udf(),
         summary: "The numbers from start to stop, both included",
-        parameters: const { &[
-            Parameter::required("start", "bigint", "First number"),
-            Parameter::required("stop", "bigint", "Last number"),
-            Parameter::optional("step", "bigint", "1", "Difference; may be negative"),
-        ] },
+        parameters: Cow::Borrowed(const { &[
+            FunctionParameter::required("start", "bigint", "First number"),
+            FunctionParameter::required("stop", "bigint", "Last number"),
+            FunctionParameter::optional("step", "bigint", "1", "Difference; may be negative"),
+        ] }),
         gives_rows: true,
-        result: "SETOF bigint",
+        result: Cow::Borrowed("SETOF bigint"),
     }
 }
 
@@ -184,11 +185,11 @@ fn string_to_table() -> FunctionDefinition {
     FunctionDefinition {
         scalar: Arc::new(Function::any("string_to_table", &[2], returns, Volatility::Immutable, body)),
         summary: "The parts of a text between delimiters",
-        parameters: const { &[
-            Parameter::required("string", "text", "Text to cut"),
-            Parameter::required("delimiter", "text", "Where to cut; null for every character"),
-        ] },
+        parameters: Cow::Borrowed(const { &[
+            FunctionParameter::required("string", "text", "Text to cut"),
+            FunctionParameter::required("delimiter", "text", "Where to cut; null for every character"),
+        ] }),
         gives_rows: true,
-        result: "SETOF text",
+        result: Cow::Borrowed("SETOF text"),
     }
 }

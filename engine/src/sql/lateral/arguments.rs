@@ -40,7 +40,7 @@ pub(super) fn bind(function: &FunctionDefinition, arguments: Vec<FunctionArg>) -
             return Err(mismatch(function, format!("\"{name}\" is given twice")));
         }
     }
-    let filled = slots.into_iter().zip(function.parameters);
+    let filled = slots.into_iter().zip(function.parameters.iter());
     filled
         .map(|(slot, parameter)| match (slot, parameter.default) {
             (Some(value), _) => Ok(value),

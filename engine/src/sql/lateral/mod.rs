@@ -31,5 +31,6 @@ mod tests;
 
 pub(crate) use flatten::flatten;
 pub(crate) use planner::planner;
-pub(crate) use registry::{FunctionDefinition, Functions, Parameter};
+pub use registry::FunctionParameter;
+pub(crate) use registry::{FunctionDefinition, Functions};
 pub(crate) use rewrite::rewrite_statement;

@@ -135,12 +135,13 @@ fn plan_arguments(
     let bound = bind(function, arguments)?;
     bound
         .into_iter()
-        .zip(function.parameters)
+        .zip(function.parameters.iter())
         .map(|(argument, parameter)| {
             let expr = context.sql_to_expr(argument, &schema)?;
             Ok(match expr {
                 Expr::Placeholder(Placeholder { id, field: None }) => {
-                    let field = arrow_type(parameter.sql_type)
+                    let field = parameter
+                        .data_type()
                         .map(|data_type| Arc::new(arrow::datatypes::Field::new("", data_type, true)));
                     Expr::Placeholder(Placeholder { id, field })
                 }
@@ -148,23 +149,6 @@ fn plan_arguments(
             })
         })
         .collect()
-}
-
-/// The Arrow type of a parameter, for the types whose name says all.
-fn arrow_type(sql_type: &str) -> Option<DataType> {
-    let element = |data_type| Some(DataType::List(Arc::new(arrow::datatypes::Field::new_list_field(data_type, true))));
-    match sql_type {
-        "text" => Some(DataType::Utf8),
-        "integer" => Some(DataType::Int32),
-        "bigint" => Some(DataType::Int64),
-        "real" => Some(DataType::Float32),
-        "double precision" => Some(DataType::Float64),
-        "boolean" => Some(DataType::Boolean),
-        "text[]" => element(DataType::Utf8),
-        "integer[]" => element(DataType::Int32),
-        "real[]" => element(DataType::Float32),
-        _ => None,
-    }
 }
 
 /// A series between integer constants is left to DataFusion, which streams it however long it is.

@@ -1,13 +1,16 @@
 //! The functions that may be called with named options, and those of them that may stand in `FROM`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, RwLock};
 
+use arrow::datatypes::DataType;
 use datafusion::logical_expr::ScalarUDF;
 
 /// A parameter of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Parameter {
+pub struct FunctionParameter {
     /// Name, as in `name => value`.
     pub name: &'static str,
     /// Type, by its Postgres name.
@@ -18,15 +21,46 @@ pub(crate) struct Parameter {
     pub doc: &'static str,
 }
 
-impl Parameter {
+impl FunctionParameter {
     /// A parameter that must be given.
-    pub(crate) const fn required(name: &'static str, sql_type: &'static str, doc: &'static str) -> Self {
+    pub const fn required(name: &'static str, sql_type: &'static str, doc: &'static str) -> Self {
         Self { name, sql_type, default: None, doc }
     }
 
     /// A parameter that may be left out.
-    pub(crate) const fn optional(name: &'static str, sql_type: &'static str, default: &'static str, doc: &'static str) -> Self {
+    pub const fn optional(name: &'static str, sql_type: &'static str, default: &'static str, doc: &'static str) -> Self {
         Self { name, sql_type, default: Some(default), doc }
+    }
+
+    /// Its Arrow type, for the types whose name says all.
+    pub fn data_type(&self) -> Option<DataType> {
+        let element = |data_type| Some(DataType::new_list(data_type, true));
+        match self.sql_type {
+            "text" => Some(DataType::Utf8),
+            "integer" => Some(DataType::Int32),
+            "bigint" => Some(DataType::Int64),
+            "real" => Some(DataType::Float32),
+            "double precision" => Some(DataType::Float64),
+            "boolean" => Some(DataType::Boolean),
+            "text[]" => element(DataType::Utf8),
+            "integer[]" => element(DataType::Int32),
+            "bigint[]" => element(DataType::Int64),
+            "real[]" => element(DataType::Float32),
+            "double precision[]" => element(DataType::Float64),
+            "boolean[]" => element(DataType::Boolean),
+            _ => None,
+        }
+    }
+}
+
+/// As messages and `\df` show it: `k integer DEFAULT 10`.
+impl fmt::Display for FunctionParameter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.sql_type)?;
+        match self.default {
+            Some(default) => write!(f, " DEFAULT {default}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -39,11 +73,11 @@ pub(crate) struct FunctionDefinition {
     /// What it does, in one sentence.
     pub summary: &'static str,
     /// Parameters in order.
-    pub parameters: &'static [Parameter],
+    pub parameters: Cow<'static, [FunctionParameter]>,
     /// Whether it gives rows when it stands in `FROM`.
     pub gives_rows: bool,
     /// Type of the result, by its Postgres name.
-    pub result: &'static str,
+    pub result: Cow<'static, str>,
 }
 
 impl FunctionDefinition {
@@ -54,14 +88,7 @@ impl FunctionDefinition {
 
     /// The call's form, as messages and `\df` show it: `top_logits(tokens text[], k integer DEFAULT 10)`.
     pub(crate) fn arguments(&self) -> String {
-        let parameters: Vec<String> = self
-            .parameters
-            .iter()
-            .map(|parameter| match parameter.default {
-                Some(default) => format!("{} {} DEFAULT {default}", parameter.name, parameter.sql_type),
-                None => format!("{} {}", parameter.name, parameter.sql_type),
-            })
-            .collect();
+        let parameters: Vec<String> = self.parameters.iter().map(ToString::to_string).collect();
         parameters.join(", ")
     }
 }

@@ -1,0 +1,76 @@
+//! What a call has been asked already, and where its answer is or will be.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::ArrayRef;
+use arrow::row::OwnedRow;
+
+/// Bytes of questions and answers that a call remembers.
+const WINDOW: usize = 32 << 20;
+
+/// The answer to a request, once it is there.
+pub(super) type Cell = Arc<OnceLock<ArrayRef>>;
+
+/// Row `row` of the answer in `cell`.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub cell: Cell,
+    pub row: usize,
+}
+
+/// The questions of the last requests. Rows that were cut from the input already hold on to their answers
+/// themselves, so a request can be forgotten at any time.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    places: HashMap<OwnedRow, Place>,
+    /// Requests, oldest first, with their questions.
+    requests: VecDeque<(Cell, Vec<OwnedRow>)>,
+}
+
+impl Memory {
+    pub(super) fn find(&self, question: &OwnedRow) -> Option<&Place> {
+        self.places.get(question)
+    }
+
+    pub(super) fn insert(&mut self, question: OwnedRow, place: Place) {
+        self.places.insert(question, place);
+    }
+
+    /// Takes note of a request whose questions were inserted.
+    pub(super) fn sent(&mut self, cell: Cell, questions: Vec<OwnedRow>) {
+        self.requests.push_back((cell, questions));
+    }
+
+    /// Bytes of everything remembered.
+    pub(super) fn bytes(&self) -> usize {
+        let bytes = |(cell, questions): &(Cell, Vec<OwnedRow>)| {
+            let answers = cell.get().map_or(0, |answers| answers.get_array_memory_size());
+            // A question is kept twice: to find it, and to forget it.
+            answers + questions.iter().map(|question| 2 * question.as_ref().len()).sum::<usize>()
+        };
+        self.requests.iter().map(bytes).sum()
+    }
+
+    /// Forgets old requests until the rest fits.
+    pub(super) fn trim(&mut self) {
+        while self.requests.len() > 1 && self.bytes() > WINDOW {
+            self.forget_oldest();
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        while !self.requests.is_empty() {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, questions)) = self.requests.pop_front() {
+            for question in questions {
+                self.places.remove(&question);
+            }
+        }
+    }
+}
