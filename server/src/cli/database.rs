@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use latentdb_engine::{Engine, EngineOptions};
+use latentdb_engine::{Engine, EngineOptions, Result};
+use latentdb_udfs::{Models, ModelsOptions};
 
 use super::{CliResult, Failure, Global, print_notice};
 
@@ -28,6 +29,7 @@ pub(super) async fn open(global: &Global, purpose: Purpose) -> CliResult<Engine>
         ..options(global)
     };
     let engine = Engine::open(&location, options).await?;
+    attach_models(&engine, global)?;
     if fresh {
         print_notice(&format!("there was no database at {location}; this is a new one"));
     }
@@ -40,6 +42,17 @@ pub(super) async fn open(global: &Global, purpose: Purpose) -> CliResult<Engine>
 /// The options that every command shares.
 pub(super) fn options(global: &Global) -> EngineOptions {
     EngineOptions { memory_bytes: global.memory, threads: global.threads, ..EngineOptions::default() }
+}
+
+/// Lets the sessions of `engine` call models.
+pub(super) fn attach_models(engine: &Engine, global: &Global) -> Result<()> {
+    let defaults = ModelsOptions::default();
+    let options = ModelsOptions {
+        device: global.device.unwrap_or_default(),
+        memory: global.model_memory.map_or(defaults.memory, |bytes| bytes as u64),
+        ..defaults
+    };
+    Models::attach(engine, options).map(drop)
 }
 
 /// The database's location, as given.

@@ -3,16 +3,19 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage. Results go to standard output, everything else
 //! (errors, notices, progress, the log) to standard error, so that output can be piped.
 
+mod activate;
 mod check;
 mod database;
 mod export;
 mod format;
 mod import;
 pub(crate) mod key;
+mod model;
 mod progress;
 mod query;
 mod repl;
 mod serve;
+mod source;
 mod statements;
 mod user;
 
@@ -40,6 +43,7 @@ const EXAMPLES: &str = "\
 Examples:
   latentdb --data ./mydb import neuronpedia ./export/gpt2-small/10-res-jb
   latentdb --data ./mydb sql 'SELECT index, density FROM features ORDER BY density DESC LIMIT 5'
+  latentdb --data ./mydb activate gpt2-small 10-res-jb 'The cat sat on the mat'
   latentdb --data ./mydb serve
   LATENTDB_DATA=s3://bucket/db latentdb check";
 
@@ -55,6 +59,12 @@ pub(crate) struct Global {
     /// Threads that run queries [default: one per core]
     #[arg(long, global = true, env = "LATENTDB_THREADS", value_name = "N")]
     threads: Option<usize>,
+    /// Where models run: cpu, cuda:N, metal [default: cpu]
+    #[arg(long, global = true, env = "LATENTDB_DEVICE", value_name = "DEVICE")]
+    device: Option<latentdb_udfs::DeviceName>,
+    /// Memory that loaded models and sources may take, such as 8GB [default: 8GB]
+    #[arg(long, global = true, env = "LATENTDB_MODEL_MEMORY", value_name = "BYTES", value_parser = crate::config::parse_bytes)]
+    model_memory: Option<usize>,
     /// How log lines look
     #[arg(long, global = true, env = "LATENTDB_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,
@@ -76,6 +86,18 @@ enum Command {
         #[command(subcommand)]
         to: ExportTo,
     },
+    /// Manage the language models that can be run
+    Model {
+        #[command(subcommand)]
+        action: model::ModelAction,
+    },
+    /// Manage the sources (SAEs, transcoders) that read a model's features
+    Source {
+        #[command(subcommand)]
+        action: source::SourceAction,
+    },
+    /// Show which features a text makes fire
+    Activate(activate::ActivateArgs),
     /// Read every table and file and verify them
     Check(check::CheckArgs),
     /// Manage the users that log in over the Postgres wire protocol
@@ -187,6 +209,9 @@ async fn run(cli: Cli) -> CliResult {
         Command::Sql(args) => query::run(&global, args).await,
         Command::Import { from: ImportFrom::Neuronpedia(args) } => import::run(&global, args).await,
         Command::Export { to: ExportTo::Neuronpedia(args) } => export::run(&global, args).await,
+        Command::Model { action } => model::run(&global, action).await,
+        Command::Source { action } => source::run(&global, action).await,
+        Command::Activate(args) => activate::run(&global, args).await,
         Command::Check(args) => check::run(&global, args).await,
         Command::User { action } => user::run(&global, action).await,
         Command::Key { action } => key::run(&global, action).await,

@@ -119,6 +119,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> CliResult {
     }
     let metrics = telemetry::start_metrics()?;
     let engine = Engine::open(&settings.location, settings.engine.clone()).await?;
+    database::attach_models(&engine, global)?;
     let shutdown = CancellationToken::new();
     let mut servers: JoinSet<Result<()>> = JoinSet::new();
     if let Some(listener) = pg_listener {

@@ -9,6 +9,7 @@ mod cells;
 mod error;
 mod feature;
 mod health;
+mod inference;
 mod listener;
 mod negotiate;
 mod parameters;
@@ -57,6 +58,7 @@ struct App {
     engine: Engine,
     gate: access::Gate,
     features: feature::FeatureReader,
+    inference: inference::Inference,
     metrics: PrometheusHandle,
 }
 
@@ -74,6 +76,7 @@ pub async fn serve(
     let app = Arc::new(App {
         gate: access::Gate::new(engine.clone(), open),
         features: feature::FeatureReader::new(&engine),
+        inference: inference::Inference::new(&engine),
         metrics: options.metrics,
         engine,
     });
@@ -95,6 +98,11 @@ fn router(app: Arc<App>, max_body_bytes: usize) -> Router {
     let readable_anywhere = CorsLayer::new().allow_origin(cors::Any).allow_methods([Method::GET, Method::HEAD]);
     Router::new()
         .route("/api/feature/{model}/{source}/{index}", get(feature::get_feature).layer(readable_anywhere))
+        .route("/api/tokenize", post(inference::post_tokenize))
+        .route("/api/activation/new", post(inference::post_activation_new))
+        .route("/api/activation/source", post(inference::post_activation_source))
+        .route("/api/search-all", post(inference::post_search_all))
+        .route("/api/search-topk-by-token", post(inference::post_search_by_token))
         .route("/v1/sql", post(sql::post_sql))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), access::identify))
         .route("/metrics", get(health::metrics))

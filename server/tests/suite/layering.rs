@@ -9,14 +9,16 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const ARROWS: &[(&str, &[&str])] = &[
     ("latentdb-engine", &[]),
     ("latentdb-runtime", &[]),
+    ("latentdb-udfs", &["latentdb-engine", "latentdb-runtime"]),
     ("latentdb-datasets", &["latentdb-engine"]),
-    ("latentdb-server", &["latentdb-engine", "latentdb-datasets"]),
+    ("latentdb-server", &["latentdb-engine", "latentdb-datasets", "latentdb-udfs"]),
 ];
 
 /// Libraries that a crate must not use directly, because another crate stands in front of them.
 const BEHIND: &[(&str, &[&str])] = &[
     ("latentdb-engine", &["pgwire", "axum", "candle-core", "reqwest", "clap"]),
-    ("latentdb-runtime", &["datafusion", "arrow", "deltalake-core", "tokio", "pgwire", "axum"]),
+    ("latentdb-runtime", &["datafusion", "arrow", "deltalake-core", "pgwire", "axum"]),
+    ("latentdb-udfs", &["datafusion", "candle-core", "deltalake-core", "pgwire", "axum"]),
     ("latentdb-datasets", &["datafusion", "deltalake-core", "pgwire", "rusqlite"]),
     ("latentdb-server", &["datafusion", "deltalake-core", "parquet", "rusqlite", "object_store", "candle-core", "tantivy"]),
 ];

@@ -83,7 +83,8 @@ impl std::error::Error for Error {}
 /// are checked before they meet.
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
-        let message = error.to_string();
+        // What follows the first line is a backtrace.
+        let message = error.to_string().lines().next().unwrap_or_default().to_owned();
         let is_memory = message.contains("OUT_OF_MEMORY") || message.contains("out of memory");
         Self::new(if is_memory { ErrorKind::OutOfMemory } else { ErrorKind::Internal }, message)
     }

@@ -6,7 +6,9 @@
 mod device;
 mod error;
 pub mod model;
+pub mod ops;
 mod point;
+pub mod service;
 pub mod source;
 pub mod tokens;
 

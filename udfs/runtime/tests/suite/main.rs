@@ -1,7 +1,11 @@
 //! The runtime against its oracles.
 
+
+mod model_files;
+mod models;
 mod source_cases;
 mod source_damage;
 mod source_facts;
 mod source_parity;
 mod source_pickle;
+mod tokens;

@@ -1,0 +1,66 @@
+//! What requests have in common.
+
+use axum::extract::rejection::JsonRejection;
+use latentdb_engine::{Error, ErrorKind};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::http::error::ApiError;
+
+/// One text, or several.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Texts {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Texts {
+    /// The texts, and whether the answer is a list of answers.
+    pub(super) fn into_list(self) -> (Vec<String>, bool) {
+        match self {
+            Self::One(text) => (vec![text], false),
+            Self::Many(texts) => (texts, true),
+        }
+    }
+}
+
+/// A feature's number, which Neuronpedia's clients send as text.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Index {
+    Text(String),
+    Number(u32),
+}
+
+impl std::fmt::Display for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// The error for a body that cannot be read: what is wrong with it, and where.
+pub(super) fn unreadable(rejection: &JsonRejection) -> ApiError {
+    ApiError::bad_request(rejection.body_text())
+}
+
+/// A number that has to lie in a range.
+pub(super) fn within(name: &str, value: i64, least: i64, most: i64) -> Result<i32, ApiError> {
+    match i32::try_from(value) {
+        Ok(small) if (least..=most).contains(&value) => Ok(small),
+        _ => Err(ApiError::from(
+            Error::new(ErrorKind::InvalidValue, format!("{name} is {value}")).with_hint(format!("it is between {least} and {most}")),
+        )),
+    }
+}
+
+/// An activation as Neuronpedia's server writes it.
+pub(super) fn rounded(value: &Value) -> Value {
+    match value.as_f64() {
+        Some(value) => Value::from((value * 1e3).round() / 1e3),
+        None => Value::Null,
+    }
+}

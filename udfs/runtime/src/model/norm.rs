@@ -1,0 +1,141 @@
+//! LayerNorm and RMSNorm, in f32 whatever the model's number type, as Hugging Face's models compute them.
+
+use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor};
+use rayon::prelude::*;
+
+use super::activation::{is_plain, plain_values};
+use crate::Result;
+
+/// Which norm a family uses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum NormKind {
+    /// `(x - mean) / √(var + eps)`.
+    Layer,
+    /// `x / √(mean(x²) + eps)`.
+    Rms,
+}
+
+/// A norm with its weights.
+#[derive(Debug, Clone)]
+pub(super) struct Norm {
+    kind: NormKind,
+    eps: f32,
+    gain: Vec<f32>,
+    bias: Option<Vec<f32>>,
+    /// The same on the device, for devices that are not the processor.
+    gain_tensor: Tensor,
+    bias_tensor: Option<Tensor>,
+}
+
+impl Norm {
+    /// A norm of `gain` plus `offset` (1 in Gemma, whose files hold what is added to 1).
+    pub(super) fn new(kind: NormKind, eps: f64, gain: &Tensor, offset: f64, bias: Option<&Tensor>) -> Result<Self> {
+        let gain_tensor = gain.to_dtype(DType::F32)?.affine(1.0, offset)?;
+        let bias_tensor = bias.map(|bias| bias.to_dtype(DType::F32)).transpose()?;
+        let bias = bias_tensor.as_ref().map(Tensor::to_vec1::<f32>).transpose()?;
+        Ok(Self { kind, eps: eps as f32, gain: gain_tensor.to_vec1()?, bias, gain_tensor, bias_tensor })
+    }
+
+    /// Norm, gain and bias over rows `[…, width]`.
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if x.device().is_cpu() && x.dtype() == DType::F32 {
+            let y = fresh(x)?;
+            y.inplace_op1(&Rows { norm: self, with_gain: true })?;
+            return Ok(y);
+        }
+        let scaled = self.normalize_anywhere(&x.to_dtype(DType::F32)?)?;
+        Ok(self.gain_anywhere(&scaled)?.to_dtype(x.dtype())?)
+    }
+
+    /// The norm without gain and bias.
+    pub(super) fn normalize(&self, x: &Tensor) -> Result<Tensor> {
+        if x.device().is_cpu() && x.dtype() == DType::F32 {
+            let y = fresh(x)?;
+            y.inplace_op1(&Rows { norm: self, with_gain: false })?;
+            return Ok(y);
+        }
+        Ok(self.normalize_anywhere(&x.to_dtype(DType::F32)?)?.to_dtype(x.dtype())?)
+    }
+
+    /// Gain and bias of what [`normalize`](Self::normalize) gave.
+    pub(super) fn apply_gain(&self, normalized: &Tensor) -> Result<Tensor> {
+        Ok(self.gain_anywhere(&normalized.to_dtype(DType::F32)?)?.to_dtype(normalized.dtype())?)
+    }
+
+    fn normalize_anywhere(&self, x: &Tensor) -> Result<Tensor> {
+        let last = x.rank().saturating_sub(1);
+        let x = match self.kind {
+            NormKind::Layer => x.broadcast_sub(&x.mean_keepdim(last)?)?,
+            NormKind::Rms => x.clone(),
+        };
+        let scale = x.sqr()?.mean_keepdim(last)?.affine(1.0, f64::from(self.eps))?.sqrt()?;
+        Ok(x.broadcast_div(&scale)?)
+    }
+
+    fn gain_anywhere(&self, x: &Tensor) -> Result<Tensor> {
+        let x = x.broadcast_mul(&self.gain_tensor)?;
+        Ok(match &self.bias_tensor {
+            Some(bias) => x.broadcast_add(bias)?,
+            None => x,
+        })
+    }
+
+    /// One row, on the processor.
+    #[inline(always)]
+    fn row(&self, row: &mut [f32], with_gain: bool) {
+        let width = row.len() as f32;
+        if self.kind == NormKind::Layer {
+            let mean = sum(row, |value| value) / width;
+            row.iter_mut().for_each(|value| *value -= mean);
+        }
+        let scale = 1.0 / (sum(row, |value| value * value) / width + self.eps).sqrt();
+        match (with_gain, &self.bias) {
+            (false, _) => row.iter_mut().for_each(|value| *value *= scale),
+            (true, None) => row.iter_mut().zip(&self.gain).for_each(|(value, gain)| *value *= scale * gain),
+            (true, Some(bias)) => {
+                let weights = self.gain.iter().zip(bias);
+                row.iter_mut().zip(weights).for_each(|(value, (gain, bias))| *value = *value * scale * gain + bias);
+            }
+        }
+    }
+}
+
+/// Sums in sixteen lanes, which is exacter than one after another, and goes into vectors.
+#[inline(always)]
+fn sum(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    let chunks = row.chunks_exact(16);
+    let rest: f32 = chunks.remainder().iter().map(|value| term(*value)).sum();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += term(*value));
+    }
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// A copy that can be worked on in place.
+fn fresh(x: &Tensor) -> Result<Tensor> {
+    let copy = x.copy()?;
+    Ok(if is_plain(&copy) { copy } else { copy.contiguous()? })
+}
+
+struct Rows<'a> {
+    norm: &'a Norm,
+    with_gain: bool,
+}
+
+impl InplaceOp1 for Rows<'_> {
+    fn name(&self) -> &'static str {
+        "norm"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let width = self.norm.gain.len().max(1);
+        let rows = (8192 / width).max(1);
+        plain_values(storage, layout)?.par_chunks_mut(rows * width).for_each(|rows| {
+            pulp::Arch::new().dispatch(|| {
+                rows.chunks_exact_mut(width).for_each(|row| self.norm.row(row, self.with_gain));
+            });
+        });
+        Ok(())
+    }
+}

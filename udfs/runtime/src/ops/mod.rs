@@ -1,0 +1,22 @@
+//! The operations: what is made of a model's forward passes. Each is a [`Pass`](crate::service::Pass) over prompts.
+//!
+//! Values follow Neuronpedia's live server: decoder norms folded (unless a source was opened otherwise), nothing
+//! else about the model's weights changed. Each operation says what it does about the BOS token.
+
+mod activate;
+mod activate_feature;
+mod attention;
+mod by_token;
+mod hidden;
+mod lens;
+mod matrix;
+mod ranking;
+mod similar;
+
+pub use activate::{Activate, FeatureActivation, RankBy, SourceQuery};
+pub use activate_feature::{ActivateFeature, DirectFeatureAttribution, FeatureValues, Probe};
+pub use attention::{Attention, AttentionPattern};
+pub use by_token::{ActivateByToken, TokenFeatures};
+pub use hidden::HiddenStates;
+pub use lens::{LogitLens, Logits, TokenLogit};
+pub use similar::nearest_directions;

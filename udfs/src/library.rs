@@ -1,0 +1,246 @@
+//! The models and sources that the database knows, and the service that runs them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use latentdb_engine::{Engine, Error, ErrorKind, ModelFunction, ModelRequest, ModelService, RepeatedQuery, Result, ScalarValue};
+use latentdb_runtime::service::{ModelKey, Service, ServiceOptions, SourceKey, Worker};
+use latentdb_runtime::source::Source;
+
+use crate::address::layer_of;
+use crate::arguments::internal;
+use crate::failure::from_runtime;
+use crate::functions;
+use crate::hints::SourceHints;
+
+/// How model functions run.
+pub type ModelsOptions = ServiceOptions;
+
+/// The models of a database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Models {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    service: Arc<Service>,
+    models: RepeatedQuery,
+    sources: RepeatedQuery,
+    densities: RepeatedQuery,
+}
+
+const MODEL: &str = "SELECT weights_uri, dtype FROM models WHERE model_id = $1";
+const SOURCES: &str = "SELECT source_id, set_id, weights_uri, settings FROM sources WHERE model_id = $1 \
+                       ORDER BY layer, source_id";
+const DENSE: &str = "SELECT index, density FROM features WHERE model_id = $1 AND source_id = $2";
+
+/// A source with its name.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedSource {
+    pub(crate) id: String,
+    pub(crate) source: Arc<Source>,
+}
+
+/// How sources are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    pub(crate) fold_decoder_norm: bool,
+}
+
+impl Models {
+    /// Answers the model calls of `engine`'s sessions.
+    ///
+    /// # Errors
+    /// If the options make no sense.
+    pub fn attach(engine: &Engine, options: ModelsOptions) -> Result<Self> {
+        let lookup = |sql: &str| RepeatedQuery::new(engine.clone(), "latentdb", sql);
+        let inner = Inner {
+            service: Arc::new(Service::new(options).map_err(from_runtime)?),
+            models: lookup(MODEL),
+            sources: lookup(SOURCES),
+            densities: lookup(DENSE),
+        };
+        let models = Self { inner: Arc::new(inner) };
+        engine.attach_models(Arc::new(models.clone()));
+        Ok(models)
+    }
+
+    /// The worker of a model.
+    pub(crate) async fn worker(&self, model: &str) -> Result<Worker> {
+        let rows = self.inner.models.rows(&[ScalarValue::from(model)]).await?;
+        if rows.num_rows() == 0 {
+            return Err(Error::new(ErrorKind::UndefinedObject, format!("there is no model {model}"))
+                .with_hint("SELECT model_id FROM models lists them; latentdb model add adds one"));
+        }
+        let directory = text_at(&rows, 0, 0)?.map(PathBuf::from).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidValue, format!("the weights of model {model} are not here"))
+                .with_hint(format!("latentdb model add {model} DIR says where they are"))
+        })?;
+        let key = ModelKey { directory, dtype: None };
+        self.blocking(move |service| service.model(&key)).await
+    }
+
+    /// The sources that `names` stands for: source ids and source sets, separated by commas.
+    pub(crate) async fn sources(&self, worker: &Worker, model: &str, names: &str, reading: Reading) -> Result<Vec<NamedSource>> {
+        let known = self.known_sources(model).await?;
+        let mut found: Vec<NamedSource> = Vec::new();
+        for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            for entry in choose(&known, model, name)? {
+                if found.iter().all(|other| other.id != entry.id) {
+                    found.push(self.open_source(worker, model, &entry, reading).await?);
+                }
+            }
+        }
+        if found.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidValue, "no source is named")
+                .with_hint("name one, several with commas between them, or a source set"));
+        }
+        Ok(found)
+    }
+
+    /// One source.
+    pub(crate) async fn source(&self, worker: &Worker, model: &str, name: &str, reading: Reading) -> Result<NamedSource> {
+        let mut found = self.sources(worker, model, name, reading).await?;
+        match (found.pop(), found.is_empty()) {
+            (Some(only), true) => Ok(only),
+            _ => Err(Error::new(ErrorKind::InvalidValue, format!("{model}/{name} is more than one source"))
+                .with_hint("name one source, as in 10-res-jb")),
+        }
+    }
+
+    async fn open_source(&self, worker: &Worker, model: &str, entry: &Entry, reading: Reading) -> Result<NamedSource> {
+        let id = entry.id.clone();
+        if let Some((layer, true)) = layer_of(&id) {
+            let config = worker.model().config();
+            if layer >= config.n_layers {
+                return Err(Error::new(ErrorKind::UndefinedObject, format!("{model} has no layer {layer}"))
+                    .with_hint(format!("its layers are 0 to {}", config.n_layers.saturating_sub(1))));
+            }
+            return Ok(NamedSource { id, source: Arc::new(Source::neurons(layer, config.d_mlp)) });
+        }
+        let Some(path) = entry.weights.as_ref().map(PathBuf::from) else {
+            return Err(Error::new(ErrorKind::InvalidValue, format!("the weights of {model}/{id} are not here"))
+                .with_hint(format!("latentdb source add {model}/{id} DIR says where they are")));
+        };
+        let hints = entry.hints.to_runtime()?;
+        let key = SourceKey {
+            path,
+            fold_decoder_norm: reading.fold_decoder_norm,
+            hints: entry.hints.to_json().to_string(),
+        };
+        let named = format!("{model}/{id}");
+        let source = self.blocking(move |service| service.source(&key, hints).map_err(|error| error.within(named))).await?;
+        Ok(NamedSource { id, source })
+    }
+
+    /// Which features of a source fire on at least the share `least` of tokens; those without a density do not.
+    pub(crate) async fn dense_features(&self, model: &str, source: &NamedSource, least: f64) -> Result<Vec<bool>> {
+        let rows = self.inner.densities.rows(&[ScalarValue::from(model), ScalarValue::from(source.id.as_str())]).await?;
+        let indices = column(&rows, 0, &DataType::Int64)?;
+        let densities = column(&rows, 1, &DataType::Float64)?;
+        let (indices, densities) = (indices.as_primitive::<Int64Type>(), densities.as_primitive::<Float64Type>());
+        let mut allowed = vec![false; source.source.config().d_sae];
+        for (index, density) in indices.iter().zip(densities) {
+            let slot = index.and_then(|index| usize::try_from(index).ok()).and_then(|index| allowed.get_mut(index));
+            if let (Some(slot), Some(density)) = (slot, density) {
+                *slot = density >= least;
+            }
+        }
+        Ok(allowed)
+    }
+
+    async fn known_sources(&self, model: &str) -> Result<Vec<Entry>> {
+        let rows = self.inner.sources.rows(&[ScalarValue::from(model)]).await?;
+        (0..rows.num_rows()).map(|row| Entry::read(&rows, row)).collect()
+    }
+
+    /// Runs what loads or reads files, on a thread that may wait.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Service) -> latentdb_runtime::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let service = Arc::clone(&self.inner.service);
+        let done = tokio::task::spawn_blocking(move || work(&service)).await;
+        done.map_err(|error| Error::new(ErrorKind::Internal, format!("loading failed: {error}")))?.map_err(from_runtime)
+    }
+}
+
+#[async_trait]
+impl ModelService for Models {
+    fn functions(&self) -> Vec<ModelFunction> {
+        functions::declarations()
+    }
+
+    async fn answer(&self, request: ModelRequest) -> Result<ArrayRef> {
+        functions::answer(self, request).await
+    }
+}
+
+/// What the table `sources` says of one.
+#[derive(Debug, Clone)]
+struct Entry {
+    id: String,
+    set: String,
+    weights: Option<String>,
+    hints: SourceHints,
+}
+
+/// Key under which `sources.settings` keeps what the weights' own files do not say.
+pub(crate) const HINTS: &str = "latentdb_hints";
+
+impl Entry {
+    fn read(rows: &RecordBatch, row: usize) -> Result<Self> {
+        let settings = text_at(rows, 3, row)?;
+        let settings: serde_json::Value = settings.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let hints = SourceHints::from_json(settings.get(HINTS));
+        Ok(Self {
+            id: text_at(rows, 0, row)?.unwrap_or_default(),
+            set: text_at(rows, 1, row)?.unwrap_or_default(),
+            weights: text_at(rows, 2, row)?,
+            hints,
+        })
+    }
+
+    /// Neurons need no entry in the table.
+    fn neurons(id: &str) -> Self {
+        Self { id: id.to_owned(), set: String::new(), weights: None, hints: SourceHints::default() }
+    }
+}
+
+/// The entries that `name` stands for: the source of that id, or the sources of that set whose weights are here.
+fn choose(known: &[Entry], model: &str, name: &str) -> Result<Vec<Entry>> {
+    if let Some(entry) = known.iter().find(|entry| entry.id == name) {
+        return Ok(vec![entry.clone()]);
+    }
+    if layer_of(name).is_some_and(|(_, is_bare)| is_bare) {
+        return Ok(vec![Entry::neurons(name)]);
+    }
+    let of_set: Vec<Entry> =
+        known.iter().filter(|entry| entry.set == name && entry.weights.is_some()).cloned().collect();
+    if !of_set.is_empty() {
+        return Ok(of_set);
+    }
+    let error = Error::new(ErrorKind::UndefinedObject, format!("{model} has no source or source set {name} with weights"));
+    let here: Vec<&str> =
+        known.iter().filter(|entry| entry.weights.is_some()).map(|entry| entry.id.as_str()).take(20).collect();
+    Err(match here.is_empty() {
+        true => error.with_hint(format!("latentdb source add {model}/{name} DIR adds one")),
+        false => error.with_hint(format!("there are {}", here.join(", "))),
+    })
+}
+
+fn column(rows: &RecordBatch, number: usize, to: &DataType) -> Result<ArrayRef> {
+    let column = rows.columns().get(number).ok_or_else(|| Error::new(ErrorKind::Internal, "a look-up lost a column"))?;
+    cast(column, to).map_err(internal)
+}
+
+fn text_at(rows: &RecordBatch, number: usize, row: usize) -> Result<Option<String>> {
+    let column = column(rows, number, &DataType::Utf8)?;
+    Ok((row < column.len() && column.is_valid(row)).then(|| column.as_string::<i32>().value(row).to_owned()))
+}

@@ -1,0 +1,9 @@
+//! The model functions in SQL, against what interp-engine and SAELens say of the same model (`golden/make.py`).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod activations;
+mod bad_input;
+mod golden;
+mod planning;
+mod reading;
