@@ -148,6 +148,8 @@ fn unknown(text: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::{IN_BLOCK, Point};
 
     #[test]

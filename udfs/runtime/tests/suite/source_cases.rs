@@ -1,5 +1,7 @@
 //! Golden sources: where they lie, how they are opened, and what they must give.
 
+#![allow(clippy::unwrap_used)]
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 

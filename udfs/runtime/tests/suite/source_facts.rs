@@ -1,5 +1,7 @@
 //! What a source says about itself, and that its parts agree with each other.
 
+#![allow(clippy::unwrap_used)]
+
 use candle_core::{DType, Device, Tensor};
 use latentdb_runtime::source::{Architecture, Format, Normalization, OpenOptions, Source};
 use latentdb_runtime::{ErrorKind, Place, Point};
@@ -194,7 +196,10 @@ fn ties_go_to_the_lower_feature() {
 fn many_rows_and_few_active_features_decode_as_the_whole_product_does() {
     let source = Case::load("topk").open(false);
     let x = Tensor::randn(0f32, 2.0, (300, 16), &Device::Cpu).unwrap();
-    let options = OpenOptions { hints: latentdb_runtime::source::Hints { k: Some(2), ..Default::default() }, ..Case::load("topk").options(false) };
+    let options = OpenOptions {
+        hints: latentdb_runtime::source::Hints { k: Some(2), ..Default::default() },
+        ..Case::load("topk").options(false)
+    };
     let sparse = Source::open(&Case::load("topk").path(), &options).unwrap();
     let features = sparse.encode(&x, &[]).unwrap();
     let bias = source.decode(&features.zeros_like().unwrap(), None).unwrap();

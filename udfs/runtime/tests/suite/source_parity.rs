@@ -1,5 +1,7 @@
 //! Every architecture and every format gives the numbers of its own library.
 
+#![allow(clippy::unwrap_used)]
+
 use crate::source_cases::{Case, assert_close};
 
 /// Encodes, decodes and passes through, as the files stand and with the decoder's norms folded.

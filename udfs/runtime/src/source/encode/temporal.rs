@@ -38,8 +38,8 @@ impl Temporal {
     /// Codes of the rows of `x` `[N, d_in]`; every row belongs to one of `sequences`, or all to one if there are none.
     pub(in crate::source) fn encode(&self, x: &Tensor, weights: &Weights, sequences: &[Range<usize>]) -> Result<Codes> {
         let rows = x.dim(0)?;
-        let whole = [0..rows];
-        let sequences = if sequences.is_empty() { &whole } else { sequences };
+        let whole = 0..rows;
+        let sequences = if sequences.is_empty() { std::slice::from_ref(&whole) } else { sequences };
         check_tiling(sequences, rows)?;
         let mut parts = Vec::with_capacity(sequences.len());
         for sequence in sequences.iter().filter(|sequence| !sequence.is_empty()) {

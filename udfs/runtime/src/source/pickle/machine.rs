@@ -39,6 +39,8 @@ pub(super) enum Name {
     Set,
     Size,
     Bytes,
+    /// How protocol 2 writes bytes: as a text of the characters 0 to 255.
+    Encode,
     /// A storage's class, or a type of elements.
     Elements(Elements),
 }
@@ -286,6 +288,10 @@ impl Machine {
             (Value::Name(Name::Size | Name::Set), Some(Value::Tuple(items) | Value::List(items))) => {
                 self.push(Value::Tuple(items))
             }
+            (Value::Name(Name::Encode), Some(Value::Text(text))) => {
+                let bytes = text.chars().map(u8::try_from).collect::<Result<_, _>>();
+                self.push(Value::Bytes(bytes.map_err(|_| damaged("bytes in the pickle are larger than 255"))?))
+            }
             (Value::Name(Name::Bytes), None) => self.push(Value::Bytes(Vec::new())),
             (Value::Name(name), _) => Err(damaged(format!("the pickle calls {name:?} with unknown arguments"))),
             _ => Err(Error::new(ErrorKind::Unsupported, "refused: the pickle calls what is no known name")),
@@ -363,6 +369,7 @@ fn name_of(module: &str, name: &str) -> Result<Name> {
         ("torch", "Size") => Ok(Name::Size),
         ("builtins" | "__builtin__", "set" | "frozenset") => Ok(Name::Set),
         ("builtins" | "__builtin__", "bytes") => Ok(Name::Bytes),
+        ("_codecs", "encode") => Ok(Name::Encode),
         ("torch", "DoubleStorage" | "float64") => elements(E::F64),
         ("torch", "FloatStorage" | "float32") => elements(E::F32),
         ("torch", "HalfStorage" | "float16") => elements(E::F16),

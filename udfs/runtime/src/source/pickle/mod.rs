@@ -1,9 +1,9 @@
 //! PyTorch's files, read without Python and without running anything.
 //!
-//! A pickle is a program that can call any function. [`machine`] knows only the instructions that build values, and
+//! A pickle is a program that can call any function. `machine` knows only the instructions that build values, and
 //! only the few names that PyTorch's own tensors need; any other name is refused before it is used. What it builds
 //! is a heap of plain values, where the same object may be reached on many ways: it is never copied out as a tree,
-//! so that nested references cannot grow. [`torch`] turns storages into tensors.
+//! so that nested references cannot grow. `torch` turns storages into tensors.
 
 mod instructions;
 mod machine;

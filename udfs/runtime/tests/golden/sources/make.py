@@ -14,6 +14,7 @@ import json
 import shutil
 import sys
 import warnings
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -839,6 +840,41 @@ def cross_layer_jumprelu(name):
     check_threshold(torch.tensor(pre), theta)
     f = np.where(pre > theta.numpy(), pre, 0)
     formula(name, "W_enc_2.safetensors", {}, x, f, w["W_dec"].sum(1), w["b_dec"])
+
+
+@case
+def pickles(name):
+    """Not a source: every kind of value that a file of tensors may hold, as two protocols write it."""
+    path = folder(name)
+    base = torch.arange(24, dtype=torch.float32).reshape(4, 6)
+    values = {
+        "J": {0: base.half(), 7: (base + 1).half(), -2: base.half().T},
+        "ordered": OrderedDict(a=1, b=2.5),
+        "integers": [0, 255, 65535, -1, 2**31, -(2**40), True],
+        "float": -0.125,
+        "text": "naïve",
+        "bytes": b"abc",
+        "none": None,
+        "tuple": ((), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)),
+        "set": {5},
+        "size": base.shape,
+        "f64": base.double(),
+        "bf16": base.bfloat16(),
+        "i64": torch.tensor([1, -2]),
+        "i32": torch.tensor([1, -2], dtype=torch.int32),
+        "i16": torch.tensor([1, -2], dtype=torch.int16),
+        "i8": torch.tensor([1, -2], dtype=torch.int8),
+        "u8": torch.tensor([1, 254], dtype=torch.uint8),
+        "bool": torch.tensor([True, False]),
+        "scalar": torch.tensor(3.5),
+        "empty": torch.zeros(0, 3),
+        "parameter": torch.nn.Parameter(base),
+        "transposed": base.T,
+        "columns": base[:, 1::2],
+        "row": base[2],
+    }
+    for protocol in (2, 4):
+        torch.save(values, path / f"protocol_{protocol}.pt", pickle_protocol=protocol)
 
 
 def main(names):
