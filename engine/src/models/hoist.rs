@@ -19,6 +19,7 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use super::hoist_join;
 use super::lift::{Known, Lifter};
 use super::marker::holds_call;
+use super::raise;
 use crate::{Error, ErrorKind};
 
 /// Puts every model call of a plan into a node below the one that it stands in.
@@ -95,7 +96,13 @@ impl Hoist<'_> {
             }
             LogicalPlan::Aggregate(aggregate) => self.aggregate(aggregate),
             LogicalPlan::Window(window) => self.window(window),
-            LogicalPlan::Join(join) => hoist_join::join(self, join),
+            LogicalPlan::Join(join) => match raise::from_join(join)? {
+                (LogicalPlan::Join(join), raised) if raised.is_empty() => hoist_join::join(self, join),
+                (join, raised) => match raised.into_iter().reduce(Expr::and) {
+                    Some(condition) => self.filter(Filter::try_new(condition, Arc::new(join))?),
+                    None => self.node(join),
+                },
+            },
             LogicalPlan::Unnest(unnest) => self.unnest(unnest),
             LogicalPlan::Values(values) => self.values(&values),
             other => self.other(other),
@@ -281,7 +288,7 @@ fn carry(known: &Known, exprs: &[Expr]) -> Option<Known> {
 }
 
 /// Where `column` is after a projection.
-fn renamed(column: &Column, exprs: &[Expr]) -> Option<Column> {
+pub(super) fn renamed(column: &Column, exprs: &[Expr]) -> Option<Column> {
     exprs.iter().find_map(|expr| match expr {
         Expr::Column(other) if other == column => Some(other.clone()),
         Expr::Alias(alias) if matches!(alias.expr.as_ref(), Expr::Column(other) if other == column) => {

@@ -1,7 +1,7 @@
 //! What stands for a model function in an expression until [`super::hoist`] takes the call out.
 //!
 //! To the planner a marker is volatile, whatever the function itself is: a volatile call is neither folded, nor
-//! copied, nor pushed into scans or below joins, where it would run over more rows than the statement asks about.
+//! copied, nor pushed into scans.
 
 use std::any::Any;
 use std::hash::{Hash, Hasher};
@@ -66,7 +66,10 @@ pub(crate) fn holds_call(expr: &Expr) -> bool {
 
 fn data_type(parameter: &FunctionParameter) -> crate::Result<DataType> {
     parameter.data_type().ok_or_else(|| {
-        Error::new(ErrorKind::Internal, format!("parameter {} is of unknown type {}", parameter.name, parameter.sql_type))
+        Error::new(
+            ErrorKind::Internal,
+            format!("parameter {} is of unknown type {}", parameter.name, parameter.sql_type),
+        )
     })
 }
 

@@ -6,7 +6,7 @@
 //! 1. While a statement is planned, a [`marker`] stands for the function.
 //! 2. [`hoist`], the last rule of the optimiser, takes each call out of the node that it stands in, whichever kind
 //!    that is, and puts a [`node`] below that adds a column of answers. [`lift`] finds the calls in expressions and
-//!    turns the conditions around them into guards ([`guards`]).
+//!    turns the conditions around them into guards ([`guards`]); [`raise`] brings conditions that ask back above joins.
 //! 3. [`exec`] runs the node: it cuts the rows into requests ([`batcher`]), leaves out what needs no answer or has
 //!    one already ([`memory`]), and hands rows on in order as answers arrive ([`stream`]).
 //!
@@ -26,6 +26,7 @@ mod marker;
 mod memory;
 mod node;
 mod plan;
+mod raise;
 mod registry;
 mod service;
 mod stream;

@@ -25,9 +25,10 @@ impl Models {
     /// Who answers `function`.
     pub(crate) fn service(&self, function: &str) -> Result<Arc<dyn ModelService>> {
         let by_function = self.by_function.read().unwrap_or_else(PoisonError::into_inner);
-        by_function.get(function).cloned().ok_or_else(|| {
-            Error::new(ErrorKind::UndefinedFunction, format!("no model service answers {function}"))
-        })
+        by_function
+            .get(function)
+            .cloned()
+            .ok_or_else(|| Error::new(ErrorKind::UndefinedFunction, format!("no model service answers {function}")))
     }
 }
 
