@@ -35,6 +35,7 @@ demo:
 		for export in datasets/sample/export datasets/sample/export-db; do \
 			$(DEMO) --data $(DEMO_DATA) import neuronpedia $$export --replace; \
 		done; \
+		$(DEMO) --data $(DEMO_DATA) model add docs-3m datasets/demo/model; \
 		touch $(DEMO_DATA)/.imported; \
 	fi
 	@$(DEMO) --data $(DEMO_DATA) serve --pg $(DEMO_PG) --http $(DEMO_HTTP) $(DEMO_FLAGS)

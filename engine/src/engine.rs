@@ -236,8 +236,10 @@ impl Engine {
         self.shared.community.password_verifier(user).await
     }
 
-    /// Waits for writes under way and gives the writer's lock back. Sessions fail afterwards.
+    /// Waits for writes under way, gives the writer's lock back, and lets go of who answers model calls. Sessions fail
+    /// afterwards.
     pub async fn close(&self) -> Result<()> {
+        self.shared.models.detach_all();
         self.shared.database.close().await;
         Ok(())
     }

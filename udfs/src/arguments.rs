@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{Float32Type, Float64Type, Int32Type};
+use arrow::datatypes::{Float64Type, Int32Type};
 use arrow::row::{RowConverter, SortField};
 use latentdb_engine::{Error, ErrorKind, Result};
 
@@ -81,16 +81,6 @@ impl Arguments {
         let counts = numbers.iter().map(|number| number.and_then(|number| usize::try_from(number).ok()));
         counts.collect::<Option<Vec<usize>>>().map(Some).ok_or_else(|| {
             Error::new(ErrorKind::InvalidValue, format!("{}: {name} holds a null or a number below 0", self.function))
-        })
-    }
-
-    /// Real numbers, if given.
-    pub(crate) fn reals_or_none(&self, name: &str, row: usize) -> Result<Option<Vec<f32>>> {
-        let Some(list) = self.present(name, row)?.and_then(|column| column.as_list_opt::<i32>()) else { return Ok(None) };
-        let elements = list.value(row);
-        let numbers = elements.as_primitive_opt::<Float32Type>().ok_or_else(|| self.missing(name))?;
-        numbers.iter().collect::<Option<Vec<f32>>>().map(Some).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidValue, format!("{}: {name} holds a null", self.function))
         })
     }
 

@@ -67,7 +67,7 @@ impl Models {
             densities: lookup(DENSE),
         };
         let models = Self { inner: Arc::new(inner) };
-        engine.attach_models(Arc::new(models.clone()));
+        engine.attach_models(Arc::new(models.clone()))?;
         Ok(models)
     }
 

@@ -22,6 +22,11 @@ impl Models {
         }
     }
 
+    /// Lets every service go: one that asks the engine questions of its own would keep it open.
+    pub(crate) fn detach_all(&self) {
+        self.by_function.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Who answers `function`.
     pub(crate) fn service(&self, function: &str) -> Result<Arc<dyn ModelService>> {
         let by_function = self.by_function.read().unwrap_or_else(PoisonError::into_inner);

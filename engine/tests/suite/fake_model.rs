@@ -14,7 +14,7 @@ use latentdb_engine::{
 
 /// What it was asked, and how it behaves.
 #[derive(Debug, Default)]
-pub struct Fake {
+pub(crate) struct Fake {
     pub requests: AtomicUsize,
     pub rows: AtomicUsize,
     pub largest: AtomicUsize,
@@ -26,11 +26,11 @@ pub struct Fake {
 
 impl Fake {
     /// Requests and rows since the last call.
-    pub fn take(&self) -> (usize, usize) {
+    pub(crate) fn take(&self) -> (usize, usize) {
         (self.requests.swap(0, Ordering::SeqCst), self.rows.swap(0, Ordering::SeqCst))
     }
 
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.take().1
     }
 }

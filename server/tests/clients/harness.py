@@ -60,6 +60,9 @@ class Database:
         for export in exports or (SAMPLE, SAMPLE_DB):
             self.run("import", "neuronpedia", str(export))
 
+    def add_demo_model(self) -> None:
+        self.run("model", "add", "docs-3m", str(REPOSITORY / "datasets" / "demo" / "model"))
+
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Starts a command and does not wait for it."""
         return subprocess.Popen(

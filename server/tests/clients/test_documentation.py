@@ -59,6 +59,7 @@ def served(tmp_path_factory) -> Server:
     """A server of this module's own: the documentation's statements change things."""
     database = Database(tmp_path_factory.mktemp("documentation") / "db")
     database.import_sample()
+    database.add_demo_model()
     with database.serve(http=neuronpedia_address()) as server:
         yield server
 
@@ -75,6 +76,7 @@ def shell(served, tmp_path_factory):
     (place / "datasets").symlink_to(REPOSITORY / "datasets")
     embedded = Database(tmp_path_factory.mktemp("embedded") / "db")
     embedded.import_sample()
+    embedded.add_demo_model()
     environment = {
         **os.environ,
         "PATH": f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}",

@@ -16,7 +16,8 @@ pub(super) use search_all::post_search_all;
 pub(super) use search_by_token::post_search_by_token;
 pub(super) use tokenize::post_tokenize;
 
-use latentdb_engine::arrow::record_batch::RecordBatch;
+use arrow::datatypes::DataType;
+use arrow::record_batch::RecordBatch;
 use latentdb_engine::{Engine, RepeatedQuery, Result, ScalarValue};
 use serde_json::{Map, Value};
 
@@ -86,13 +87,13 @@ type Row = Map<String, Value>;
 /// A list of texts, as a parameter.
 fn list(texts: &[String]) -> ScalarValue {
     let texts: Vec<ScalarValue> = texts.iter().map(|text| ScalarValue::from(text.as_str())).collect();
-    ScalarValue::List(ScalarValue::new_list_nullable(&texts, &latentdb_engine::arrow::datatypes::DataType::Utf8))
+    ScalarValue::List(ScalarValue::new_list_nullable(&texts, &DataType::Utf8))
 }
 
 /// A list of whole numbers, as a parameter.
 fn numbers(values: impl IntoIterator<Item = i32>) -> ScalarValue {
     let values: Vec<ScalarValue> = values.into_iter().map(ScalarValue::from).collect();
-    ScalarValue::List(ScalarValue::new_list_nullable(&values, &latentdb_engine::arrow::datatypes::DataType::Int32))
+    ScalarValue::List(ScalarValue::new_list_nullable(&values, &DataType::Int32))
 }
 
 /// The rows of a result.
