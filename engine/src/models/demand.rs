@@ -9,9 +9,10 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::execution_plan::EmissionType;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, Partitioning};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
 use super::exec::ModelCallExec;
 
@@ -24,19 +25,16 @@ pub(crate) struct OnDemand;
 
 impl PhysicalOptimizerRule for OnDemand {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        if !is_asking(&plan)? {
-            return Ok(plan);
-        }
         plan.transform_up(|node| {
             if let Some(filter) = node.downcast_ref::<FilterExec>()
-                && is_asking(filter.input())?
+                && is_asking(filter.input())
             {
                 let eager: Arc<dyn ExecutionPlan> = Arc::new(filter.with_batch_size(COLLECTED)?);
                 return Ok(Transformed::yes(eager));
             }
             if let Some(deal) = node.downcast_ref::<RepartitionExec>()
                 && matches!(deal.partitioning(), Partitioning::RoundRobinBatch(_))
-                && is_asking(deal.input())?
+                && is_asking(deal.input())
             {
                 return Ok(Transformed::yes(Arc::clone(deal.input())));
             }
@@ -55,6 +53,9 @@ impl PhysicalOptimizerRule for OnDemand {
 }
 
 /// Whether rows of `plan` come from a model call, with nothing between that reads all of it first.
-fn is_asking(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
-    plan.exists(|node| Ok(node.is::<ModelCallExec>()))
+fn is_asking(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    if plan.is::<ModelCallExec>() {
+        return true;
+    }
+    plan.pipeline_behavior() != EmissionType::Final && plan.children().into_iter().any(is_asking)
 }

@@ -25,7 +25,15 @@ pub(super) struct Place {
 pub(super) struct Memory {
     places: HashMap<OwnedRow, Place>,
     /// Requests, oldest first, with their questions.
-    requests: VecDeque<(Cell, Vec<OwnedRow>)>,
+    requests: VecDeque<Sent>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    cell: Cell,
+    questions: Vec<OwnedRow>,
+    /// Bytes of the questions, each kept twice: to find it, and to forget it.
+    bytes: usize,
 }
 
 impl Memory {
@@ -39,17 +47,14 @@ impl Memory {
 
     /// Takes note of a request whose questions were inserted.
     pub(super) fn sent(&mut self, cell: Cell, questions: Vec<OwnedRow>) {
-        self.requests.push_back((cell, questions));
+        let bytes = questions.iter().map(|question| 2 * question.as_ref().len()).sum();
+        self.requests.push_back(Sent { cell, questions, bytes });
     }
 
     /// Bytes of everything remembered.
     pub(super) fn bytes(&self) -> usize {
-        let bytes = |(cell, questions): &(Cell, Vec<OwnedRow>)| {
-            let answers = cell.get().map_or(0, |answers| answers.get_array_memory_size());
-            // A question is kept twice: to find it, and to forget it.
-            answers + questions.iter().map(|question| 2 * question.as_ref().len()).sum::<usize>()
-        };
-        self.requests.iter().map(bytes).sum()
+        let answers = |sent: &Sent| sent.cell.get().map_or(0, |answers| answers.get_array_memory_size());
+        self.requests.iter().map(|sent| sent.bytes + answers(sent)).sum()
     }
 
     /// Forgets old requests until the rest fits.
@@ -67,8 +72,8 @@ impl Memory {
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((_, questions)) = self.requests.pop_front() {
-            for question in questions {
+        if let Some(sent) = self.requests.pop_front() {
+            for question in sent.questions {
                 self.places.remove(&question);
             }
         }
