@@ -49,8 +49,11 @@ fn is_asking(plan: &LogicalPlan) -> Result<bool> {
     Ok(found)
 }
 
-/// Whether a call stands in the node's own expressions.
+/// Whether a call stands in the node's own expressions. Those of a `MERGE` are for its table to plan.
 fn own_calls(node: &LogicalPlan) -> Result<bool> {
+    if matches!(node, LogicalPlan::Dml(_)) {
+        return Ok(false);
+    }
     let mut found = false;
     node.apply_expressions(|expr| {
         found = holds_call(expr);
@@ -270,21 +273,33 @@ fn lift_grouping_set(lifter: &mut Lifter<'_>, names: &NamePreserver, set: Groupi
     }))
 }
 
-/// `known` in terms of a projection's columns, if all that the call needs is among them.
+/// `known` in terms of a projection's columns, if all that the call needs is among them. What the projection works out
+/// itself counts: the optimiser gives names to expressions that occur twice, and to arguments with them.
 fn carry(known: &Known, exprs: &[Expr]) -> Option<Known> {
-    let is_lost = std::cell::Cell::new(false);
-    let call = known.call.clone().transform(|node| match node {
-        Expr::Column(column) => match renamed(&column, exprs) {
-            Some(column) => Ok(Transformed::yes(Expr::Column(column))),
-            None => {
-                is_lost.set(true);
-                Ok(Transformed::no(Expr::Column(column)))
-            }
-        },
-        other => Ok(Transformed::no(other)),
+    let mut is_lost = false;
+    let call = known.call.clone().transform_down(|node| {
+        if let Some(column) = named(&node, exprs) {
+            return Ok(Transformed::new(Expr::Column(column), true, TreeNodeRecursion::Jump));
+        }
+        is_lost |= matches!(node, Expr::Column(_));
+        Ok(Transformed::no(node))
     });
     let call = call.ok()?.data;
-    (!is_lost.get()).then(|| Known { call, column: known.column.clone() })
+    (!is_lost).then(|| Known { call, column: known.column.clone() })
+}
+
+/// The column that a projection puts `expr` into.
+fn named(expr: &Expr, exprs: &[Expr]) -> Option<Column> {
+    match expr {
+        Expr::Column(column) => renamed(column, exprs),
+        Expr::Literal(..) => None,
+        _ => exprs.iter().find_map(|named| match named {
+            Expr::Alias(alias) if alias.expr.as_ref() == expr => {
+                Some(Column::new(alias.relation.clone(), alias.name.clone()))
+            }
+            _ => None,
+        }),
+    }
 }
 
 /// Where `column` is after a projection.

@@ -31,6 +31,19 @@ pub(super) fn from_join(mut join: Join) -> Result<(LogicalPlan, Vec<Expr>)> {
             raised.extend(conditions);
         }
     }
+    if raised.is_empty() {
+        return Ok((LogicalPlan::Join(join), raised));
+    }
+    let join = Join::try_new(
+        join.left,
+        join.right,
+        join.on,
+        join.filter,
+        join.join_type,
+        join.join_constraint,
+        join.null_equality,
+        join.null_aware,
+    )?;
     Ok((LogicalPlan::Join(join), raised))
 }
 
@@ -40,19 +53,35 @@ fn raise(plan: LogicalPlan) -> Result<(LogicalPlan, Vec<Expr>)> {
         LogicalPlan::Join(join) => from_join(join),
         LogicalPlan::SubqueryAlias(alias) => {
             let (below, conditions) = raise(alias.input.as_ref().clone())?;
-            let moved = |column: &Column| position(column, alias.input.schema(), &alias.schema);
-            let (conditions, stuck) = renamed(conditions, moved)?;
-            let below = SubqueryAlias::try_new(Arc::new(filtered(below, stuck)?), alias.alias)?;
-            Ok((LogicalPlan::SubqueryAlias(below), conditions))
+            let inner = Arc::clone(below.schema());
+            let alias = SubqueryAlias::try_new(Arc::new(below), alias.alias)?;
+            let (conditions, stuck) = renamed(conditions, |column| position(column, &inner, &alias.schema))?;
+            if !stuck.is_empty() {
+                return Err(super::lost("a column").into());
+            }
+            Ok((LogicalPlan::SubqueryAlias(alias), conditions))
         }
         LogicalPlan::Projection(projection) => {
             let (below, conditions) = raise(projection.input.as_ref().clone())?;
-            let moved = |column: &Column| super::hoist::renamed(column, &projection.expr);
-            let (conditions, stuck) = renamed(conditions, moved)?;
-            Ok((project(projection.expr.clone(), filtered(below, stuck)?)?, conditions))
+            let exprs = with_columns(projection.expr, &conditions);
+            let (conditions, stuck) = renamed(conditions, |column| super::hoist::renamed(column, &exprs))?;
+            Ok((project(exprs, filtered(below, stuck)?)?, conditions))
         }
         other => Ok((other, Vec::new())),
     }
+}
+
+/// `exprs` and the columns of `conditions`, which the optimiser left out above the conditions. A column is not added
+/// where its name could mean two things.
+fn with_columns(mut exprs: Vec<Expr>, conditions: &[Expr]) -> Vec<Expr> {
+    for column in conditions.iter().flat_map(Expr::column_refs) {
+        let is_there = super::hoist::renamed(column, &exprs).is_some();
+        let is_taken = exprs.iter().any(|expr| expr.qualified_name().1 == column.name);
+        if column.relation.is_some() && !is_there && !is_taken {
+            exprs.push(Expr::Column(column.clone()));
+        }
+    }
+    exprs
 }
 
 fn from_filter(filter: Filter) -> Result<(LogicalPlan, Vec<Expr>)> {

@@ -15,13 +15,13 @@ use latentdb_engine::{
 /// What it was asked, and how it behaves.
 #[derive(Debug, Default)]
 pub(crate) struct Fake {
-    pub requests: AtomicUsize,
-    pub rows: AtomicUsize,
-    pub largest: AtomicUsize,
-    pub running: AtomicUsize,
-    pub most_running: AtomicUsize,
-    pub delay: Duration,
-    pub budget: Option<usize>,
+    pub(crate) requests: AtomicUsize,
+    pub(crate) rows: AtomicUsize,
+    pub(crate) largest: AtomicUsize,
+    pub(crate) running: AtomicUsize,
+    pub(crate) most_running: AtomicUsize,
+    pub(crate) delay: Duration,
+    pub(crate) budget: Option<usize>,
 }
 
 impl Fake {
