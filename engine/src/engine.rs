@@ -6,15 +6,15 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 
+use crate::community::Community;
 use crate::models::{self, ModelService, Models};
 use crate::runtime::QueryRuntime;
 use crate::schema::{self, COMMUNITY_TABLES};
-use crate::community::Community;
 use crate::sql::lateral::Functions;
 use crate::sql::{self, Procedure, Procedures, Sessions, ViewSchemas, base};
-use crate::storage::{CheckReport, Location};
 use crate::storage::database::Database;
 use crate::storage::transaction::Transaction;
+use crate::storage::{CheckReport, Location};
 use crate::{Error, ErrorKind, Result, Session};
 
 /// How to open a database.
@@ -273,7 +273,11 @@ fn default_state_directory(location: &Location) -> Result<PathBuf> {
             Error::new(ErrorKind::InvalidValue, "nowhere to keep the community tables of a remote database")
                 .with_hint("name a state directory")
         })?;
-    let name: String =
-        location.url().as_str().chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+    let name: String = location
+        .url()
+        .as_str()
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' })
+        .collect();
     Ok(home.join("latentdb").join(name))
 }

@@ -23,10 +23,10 @@ mod sql;
 mod statement;
 mod storage;
 
-pub use error::{Error, ErrorKind, Result};
-pub use outcome::{CopyFormat, CopyIn, CopyOptions, CopyOut, Outcome, RowStream, TransactionStatus};
 pub use engine::{Engine, EngineOptions, SessionOptions};
+pub use error::{Error, ErrorKind, Result};
 pub use models::{ModelFunction, ModelLimits, ModelRequest, ModelService};
+pub use outcome::{CopyFormat, CopyIn, CopyOptions, CopyOut, Outcome, RowStream, TransactionStatus};
 pub use sql::{FunctionParameter, Parameter, Procedure, RepeatedQuery, Session};
 pub use statement::{Prepared, Statement};
 pub use storage::load::{Load, StagedFile};

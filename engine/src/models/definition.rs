@@ -54,3 +54,20 @@ fn sql_type(data_type: &DataType) -> String {
         _ => "text".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_go_by_their_postgres_names() {
+        let columns = vec![
+            Field::new("id", DataType::Int32, true),
+            Field::new("acts", DataType::new_list(DataType::Float32, true), true),
+        ];
+        let element = Field::new_list_field(DataType::Struct(columns.into()), true);
+        assert_eq!(rows(&element), "TABLE(id integer, acts real[])");
+        assert_eq!(rows(&Field::new_list_field(DataType::Utf8, true)), "SETOF text");
+        assert_eq!(sql_type(&DataType::new_list(DataType::Float64, true)), "double precision[]");
+    }
+}

@@ -29,3 +29,33 @@ pub(super) fn branch(conditions: &[Expr], last_holds: bool) -> datafusion::error
     }
     cases.otherwise(lit(!last_holds)).map(Some)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use datafusion::logical_expr::col;
+
+    use super::*;
+
+    #[test]
+    fn a_branch_is_taken_where_its_condition_is_the_first_to_hold() {
+        let shown =
+            |conditions: &[Expr], last_holds| branch(conditions, last_holds).unwrap().map(|expr| expr.to_string());
+        assert_eq!(shown(&[], false), None);
+        assert_eq!(shown(&[col("a")], true).unwrap(), "a IS TRUE");
+        assert_eq!(
+            shown(&[col("a"), col("b")], true).unwrap(),
+            "CASE WHEN a IS TRUE THEN Boolean(false) WHEN b IS TRUE THEN Boolean(true) ELSE Boolean(false) END"
+        );
+        assert_eq!(
+            shown(&[col("a"), col("b")], false).unwrap(),
+            "CASE WHEN a IS TRUE THEN Boolean(false) WHEN b IS TRUE THEN Boolean(false) ELSE Boolean(true) END"
+        );
+    }
+
+    #[test]
+    fn an_inner_guard_is_looked_at_only_where_the_outer_one_is_true() {
+        let both = both(Some(col("a")), col("b")).unwrap();
+        assert_eq!(both.to_string(), "CASE WHEN a THEN b ELSE Boolean(false) END");
+    }
+}

@@ -79,3 +79,49 @@ impl Memory {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, StringArray};
+    use arrow::datatypes::DataType;
+    use arrow::row::{RowConverter, SortField};
+
+    use super::*;
+
+    fn questions(texts: &[&str]) -> Vec<OwnedRow> {
+        let converter = RowConverter::new(vec![SortField::new(DataType::Utf8)]).unwrap();
+        let column: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
+        let rows = converter.convert_columns(&[column]).unwrap();
+        rows.iter().map(|row| row.owned()).collect()
+    }
+
+    #[test]
+    fn the_oldest_request_is_forgotten_first_and_the_last_one_stays() {
+        let mut memory = Memory::default();
+        let texts = ["a", "b"].map(|letter| letter.repeat(WINDOW));
+        let asked: Vec<OwnedRow> = questions(&[&texts[0], &texts[1]]);
+        for question in &asked {
+            let cell = Cell::default();
+            memory.insert(question.clone(), Place { cell: Arc::clone(&cell), row: 0 });
+            memory.sent(cell, vec![question.clone()]);
+            memory.trim();
+        }
+        assert!(memory.find(&asked[0]).is_none());
+        assert!(memory.find(&asked[1]).is_some());
+        memory.clear();
+        assert_eq!((memory.bytes(), memory.find(&asked[1]).is_none()), (0, true));
+    }
+
+    #[test]
+    fn answers_count_once_they_are_there() {
+        let mut memory = Memory::default();
+        let cell = Cell::default();
+        memory.sent(Arc::clone(&cell), questions(&["a"]));
+        let before = memory.bytes();
+        cell.set(Arc::new(Int64Array::from(vec![1; 1000]))).unwrap();
+        assert!(memory.bytes() >= before + 8000);
+    }
+}

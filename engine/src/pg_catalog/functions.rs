@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, ListBuilder, StringArray, StringBuilder, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int64Array, ListBuilder, StringArray, StringBuilder,
+    UInt32Array,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type};
 use datafusion::catalog::TableFunctionImpl;
@@ -109,7 +112,11 @@ fn session_functions(facts: &Arc<dyn CatalogFacts>) -> Vec<ScalarUDF> {
 }
 
 /// A function that does something to the session of a given number, and answers whether there is one.
-fn of_session(name: &'static str, facts: &Arc<dyn CatalogFacts>, act: fn(&dyn CatalogFacts, i32) -> crate::Result<bool>) -> ScalarUDF {
+fn of_session(
+    name: &'static str,
+    facts: &Arc<dyn CatalogFacts>,
+    act: fn(&dyn CatalogFacts, i32) -> crate::Result<bool>,
+) -> ScalarUDF {
     let facts = Arc::clone(facts);
     Function::exact(name, &[DataType::Int64], DataType::Boolean, Volatility::Volatile, move |arguments, _| {
         let numbers = oids_of(arguments, 0)?;
@@ -189,7 +196,11 @@ fn object_functions(facts: &Arc<dyn CatalogFacts>) -> Vec<ScalarUDF> {
         by_oid("pg_get_function_arguments", &[1], facts, function_arguments),
         by_oid("pg_get_function_identity_arguments", &[1], facts, function_arguments),
         by_oid("pg_get_function_result", &[1], facts, |facts| {
-            facts.functions().iter().map(|function| (procedure_oid(function), function.result.clone().into_owned())).collect()
+            facts
+                .functions()
+                .iter()
+                .map(|function| (procedure_oid(function), function.result.clone().into_owned()))
+                .collect()
         }),
         by_oid("shobj_description", &[1, 2], facts, none),
         by_oid("pg_get_ruledef", &[1, 2], facts, none),
@@ -391,9 +402,10 @@ fn text_list() -> DataType {
 }
 
 fn argument(arguments: &[ArrayRef], index: usize) -> Result<ArrayRef> {
-    arguments.get(index).cloned().ok_or_else(|| {
-        Error::new(ErrorKind::UndefinedFunction, format!("argument {} is missing", index + 1)).into()
-    })
+    arguments
+        .get(index)
+        .cloned()
+        .ok_or_else(|| Error::new(ErrorKind::UndefinedFunction, format!("argument {} is missing", index + 1)).into())
 }
 
 /// An argument that is an object id, given as any kind of number or as its digits.

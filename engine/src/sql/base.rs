@@ -83,7 +83,8 @@ fn environment(options: &EngineOptions, location: &Location) -> Result<Arc<Runti
     let memory = options.memory_bytes();
     let pool = TrackConsumersPool::new(FairSpillPool::new(memory), NAMED_CONSUMERS);
     let mut disk = DiskManagerBuilder::default();
-    let beside_data = || location.local_directory().filter(|_| !options.read_only).map(|directory| directory.join("_tmp"));
+    let beside_data =
+        || location.local_directory().filter(|_| !options.read_only).map(|directory| directory.join("_tmp"));
     if let Some(directory) = options.spill_directory.clone().or_else(beside_data) {
         std::fs::create_dir_all(&directory).map_err(|error| {
             Error::new(ErrorKind::Io, format!("cannot make the spill directory {}: {error}", directory.display()))

@@ -56,8 +56,8 @@ mod views;
 
 pub(crate) use call::Procedures;
 pub use call::{Parameter, Procedure};
-pub use lateral::FunctionParameter;
 pub(crate) use command::Command;
+pub use lateral::FunctionParameter;
 pub(crate) use prepared::Cached;
 pub use repeated::RepeatedQuery;
 pub use session::Session;

@@ -12,9 +12,7 @@ use datafusion::error::Result as PlanResult;
 use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
-};
+use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::parser::Statement as PlannerStatement;
 use datafusion::sql::planner::{NullOrdering, ParserOptions, PlannerContext, SqlToRel};
@@ -112,7 +110,11 @@ impl Planner {
     }
 
     /// Plans the query of a view.
-    pub(crate) async fn plan_view(self: &Arc<Self>, transaction: &Arc<Transaction>, sql: &str) -> PlanResult<LogicalPlan> {
+    pub(crate) async fn plan_view(
+        self: &Arc<Self>,
+        transaction: &Arc<Transaction>,
+        sql: &str,
+    ) -> PlanResult<LogicalPlan> {
         let statement = parse::parse_one(sql)?;
         match statement.command.as_ref() {
             Command::Query(query) => {
@@ -182,7 +184,8 @@ struct Names<'a> {
 
 impl Names<'_> {
     fn undefined_table(&self, name: &ResolvedTableReference) -> Error {
-        let shown = if &*name.schema == PUBLIC { name.table.to_string() } else { format!("{}.{}", name.schema, name.table) };
+        let shown =
+            if &*name.schema == PUBLIC { name.table.to_string() } else { format!("{}.{}", name.schema, name.table) };
         let error = Error::new(ErrorKind::UndefinedTable, format!("relation \"{shown}\" does not exist"));
         let known = match self.state.schema_for_ref(name.clone()) {
             Ok(schema) => schema.table_names(),
@@ -224,7 +227,11 @@ impl ContextProvider for Names<'_> {
         Ok(provider_as_source(provider))
     }
 
-    fn create_cte_work_table(&self, name: &str, schema: arrow::datatypes::SchemaRef) -> PlanResult<Arc<dyn TableSource>> {
+    fn create_cte_work_table(
+        &self,
+        name: &str,
+        schema: arrow::datatypes::SchemaRef,
+    ) -> PlanResult<Arc<dyn TableSource>> {
         let table = datafusion::datasource::cte_worktable::CteWorkTable::new(name, schema);
         Ok(provider_as_source(Arc::new(table)))
     }

@@ -48,7 +48,12 @@ fn row_fields() -> Fields {
     Fields::from(vec![Field::new("rank", DataType::Int32, true), Field::new("word", DataType::Utf8, true)])
 }
 
-fn function(name: &'static str, parameters: Vec<FunctionParameter>, result: DataType, gives_rows: bool) -> ModelFunction {
+fn function(
+    name: &'static str,
+    parameters: Vec<FunctionParameter>,
+    result: DataType,
+    gives_rows: bool,
+) -> ModelFunction {
     ModelFunction { name, summary: "For tests", parameters, result, gives_rows, volatility: Volatility::Stable }
 }
 
@@ -60,8 +65,18 @@ impl ModelService for Fake {
         let rows = DataType::new_list(DataType::Struct(row_fields()), true);
         vec![
             function("weigh", vec![model(), text()], DataType::Int64, false),
-            function("shout", vec![model(), text(), FunctionParameter::optional("suffix", "text", "'!'", "Ending")], DataType::Utf8, false),
-            function("words", vec![model(), text(), FunctionParameter::optional("top_k", "integer", "10", "How many")], rows, true),
+            function(
+                "shout",
+                vec![model(), text(), FunctionParameter::optional("suffix", "text", "'!'", "Ending")],
+                DataType::Utf8,
+                false,
+            ),
+            function(
+                "words",
+                vec![model(), text(), FunctionParameter::optional("top_k", "integer", "10", "How many")],
+                rows,
+                true,
+            ),
             ModelFunction {
                 volatility: Volatility::Volatile,
                 ..function("dream", vec![text()], DataType::Int64, false)
@@ -90,7 +105,9 @@ impl ModelService for Fake {
             "shout" => {
                 let suffixes = request.arguments[2].as_string::<i32>();
                 let pairs = texts.iter().zip(suffixes.iter());
-                Arc::new(pairs.map(|(text, end)| Some(text?.to_uppercase() + end.unwrap_or(""))).collect::<StringArray>())
+                Arc::new(
+                    pairs.map(|(text, end)| Some(text?.to_uppercase() + end.unwrap_or(""))).collect::<StringArray>(),
+                )
             }
             "words" => words(texts, &request.arguments[2]),
             _ => Arc::new(texts.iter().map(|text| text.map(|text| text.len() as i64)).collect::<Int64Array>()),

@@ -47,8 +47,11 @@ fn lines_of(batches: &[arrow::array::RecordBatch]) -> Vec<String> {
     let options = FormatOptions::default().with_null("∅");
     let mut lines = Vec::new();
     for batch in batches {
-        let columns: Vec<_> =
-            batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).expect("printable")).collect();
+        let columns: Vec<_> = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column, &options).expect("printable"))
+            .collect();
         for row in 0..batch.num_rows() {
             lines.push(columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|"));
         }
@@ -141,6 +144,10 @@ async fn the_same_call_in_select_where_and_order_by_is_computed_once() {
         WHERE weigh('m', text || id) > 7 ORDER BY weigh('m', text || id), id";
     lines(&db.session, sql).await;
     assert_eq!(db.model.rows(), 100);
+    let shared =
+        "SELECT weigh('m', text || id) FROM p WHERE weigh('m', text || id) > 2 AND shout('m', text || id) <> ''";
+    lines(&db.session, shared).await;
+    assert_eq!(db.model.rows(), 200, "each of two functions is asked once about an argument they share");
     lines(&db.session, "SELECT dream(text), dream(text) FROM p").await;
     assert_eq!(db.model.rows(), 200, "a volatile function is asked for every call and row");
 }
@@ -217,10 +224,13 @@ async fn a_call_on_one_side_of_a_join_is_asked_about_rows_that_join() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_stand_in_from_beside_a_table() {
     let db = database().await;
-    let words = lines(&db.session, "SELECT p.id, w.* FROM p, words('m', p.text, top_k => 2) w WHERE p.id < 2 ORDER BY 1, 2").await;
+    let words =
+        lines(&db.session, "SELECT p.id, w.* FROM p, words('m', p.text, top_k => 2) w WHERE p.id < 2 ORDER BY 1, 2")
+            .await;
     assert_eq!(words, ["0|1|text", "1|1|text", "1|2|x"]);
     run(&db.session, "INSERT INTO p VALUES (100, NULL, 0), (101, '', 0)").await.expect("rows");
-    let kept = "SELECT p.id, w.word FROM p LEFT JOIN LATERAL words('m', p.text) w ON true WHERE p.id >= 99 ORDER BY 1, 2";
+    let kept =
+        "SELECT p.id, w.word FROM p LEFT JOIN LATERAL words('m', p.text) w ON true WHERE p.id >= 99 ORDER BY 1, 2";
     assert_eq!(lines(&db.session, kept).await, ["99|text", "99|xxxxxxxxx", "100|∅", "101|∅"]);
     assert_eq!(lines(&db.session, "SELECT * FROM words('m', 'a b')").await, ["1|a", "2|b"]);
     assert_eq!(lines(&db.session, "SELECT words('m', 'a b')[2]['word']").await, ["b"]);
@@ -247,7 +257,8 @@ async fn options_go_by_name_and_wrong_ones_name_the_remedy() {
     let error = failure(&db.session, "SELECT weigh('m', 5)").await;
     assert_eq!(error.sqlstate(), "42883", "{error}");
     assert!(error.to_string().contains("weigh(model text, text text)"), "{error}");
-    let listed = "SELECT pg_get_function_arguments(oid), pg_get_function_result(oid) FROM pg_proc WHERE proname = 'words'";
+    let listed =
+        "SELECT pg_get_function_arguments(oid), pg_get_function_result(oid) FROM pg_proc WHERE proname = 'words'";
     let listed = lines(&db.session, listed).await;
     assert_eq!(listed, ["model text, text text, top_k integer DEFAULT 10|TABLE(rank integer, word text)"]);
 }
@@ -280,6 +291,27 @@ async fn cancel_drops_the_requests_within_200_ms() {
     assert!(asked.elapsed() < Duration::from_millis(200), "{:?}", asked.elapsed());
     let error = waiting.await.expect("the reader ends").expect("an answer").expect_err("an error");
     assert_eq!(error.sqlstate(), "57014");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_overlap_but_no_more_than_the_service_takes() {
+    let db = with_model(Fake { budget: Some(20), delay: Duration::from_millis(5), ..Fake::default() }).await;
+    let expected = lines(&db.session, "SELECT octet_length(text || id) FROM p ORDER BY id").await;
+    let answers = lines(&db.session, "SELECT weigh('m', text || id) FROM (SELECT * FROM p ORDER BY id) t").await;
+    assert_eq!(answers, expected, "rows keep their order");
+    assert_eq!(db.model.most_running.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_up_by_key_asks_about_the_rows_it_finds() {
+    let db = database().await;
+    let insert = "INSERT INTO explanations (explanation_id, model_id, source_id, index, description) \
+        SELECT 'e' || i, 'm', '0-res', i, 'about ' || i FROM generate_series(0, 20) AS g(i)";
+    run(&db.session, insert).await.expect("explanations");
+    let sql =
+        "SELECT weigh('m', description) FROM explanations WHERE model_id = 'm' AND source_id = '0-res' AND index = 12";
+    assert_eq!(lines(&db.session, sql).await, ["8"]);
+    assert_eq!(db.model.rows(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -327,7 +359,8 @@ async fn statements_with_parameters_are_prepared_with_the_declared_types() {
             assert_eq!(lines_of(&rows.collect().await.expect("rows")), [expected], "{sql}");
         }
     }
-    let statement = db.session.parse("SELECT * FROM words('m', 'a', top_k => $1)").expect("a statement").pop().expect("one");
+    let statement =
+        db.session.parse("SELECT * FROM words('m', 'a', top_k => $1)").expect("a statement").pop().expect("one");
     let prepared = db.session.prepare(&statement, &[]).await.expect("it is planned");
     assert_eq!(prepared.parameters(), [arrow::datatypes::DataType::Int32]);
 }

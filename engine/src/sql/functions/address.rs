@@ -28,11 +28,15 @@ pub(super) fn definitions() -> Vec<FunctionDefinition> {
                 feature_address,
             )),
             summary: "Address of a feature: model/source/index",
-            parameters: Cow::Borrowed(const { &[
-                FunctionParameter::required("model", "text", "Model id"),
-                FunctionParameter::required("source", "text", "Source id"),
-                FunctionParameter::required("index", "bigint", "Index of the feature, from 0"),
-            ] }),
+            parameters: Cow::Borrowed(
+                const {
+                    &[
+                        FunctionParameter::required("model", "text", "Model id"),
+                        FunctionParameter::required("source", "text", "Source id"),
+                        FunctionParameter::required("index", "bigint", "Index of the feature, from 0"),
+                    ]
+                },
+            ),
             gives_rows: false,
             result: Cow::Borrowed("text"),
         },
@@ -45,14 +49,22 @@ pub(super) fn definitions() -> Vec<FunctionDefinition> {
                 parse_address,
             )),
             summary: "Parts of a feature's address: model_id, source_id, index; null if it is none",
-            parameters: Cow::Borrowed(const { &[FunctionParameter::required("address", "text", "model/source/index")] }),
+            parameters: Cow::Borrowed(
+                const { &[FunctionParameter::required("address", "text", "model/source/index")] },
+            ),
             gives_rows: false,
             result: Cow::Borrowed("record"),
         },
         FunctionDefinition {
-            scalar: Arc::new(Function::exact("layer_of", &[TEXT], DataType::Int32, Volatility::Immutable, |arguments, _| {
-                Ok(Arc::new(texts(arguments)?.iter().map(|id| id.and_then(layer_of)).collect::<Int32Array>()))
-            })),
+            scalar: Arc::new(Function::exact(
+                "layer_of",
+                &[TEXT],
+                DataType::Int32,
+                Volatility::Immutable,
+                |arguments, _| {
+                    Ok(Arc::new(texts(arguments)?.iter().map(|id| id.and_then(layer_of)).collect::<Int32Array>()))
+                },
+            )),
             summary: "Layer that a source reads; null if its id names none",
             parameters: Cow::Borrowed(const { &[FunctionParameter::required("source_id", "text", "Source id")] }),
             gives_rows: false,

@@ -18,19 +18,17 @@ const MAX_TOKENS: i64 = 1 << 24;
 
 pub(super) fn definitions() -> Vec<FunctionDefinition> {
     vec![FunctionDefinition {
-        scalar: Arc::new(Function::any(
-            "densify",
-            &[3],
-            list_of(DataType::Float32),
-            Volatility::Immutable,
-            densify,
-        )),
+        scalar: Arc::new(Function::any("densify", &[3], list_of(DataType::Float32), Volatility::Immutable, densify)),
         summary: "A value for every token from the positions and values of those that are not zero",
-        parameters: Cow::Borrowed(const { &[
-            FunctionParameter::required("positions", "integer[]", "Positions of the tokens, from 0"),
-            FunctionParameter::required("acts", "real[]", "Activation at each position"),
-            FunctionParameter::required("n", "integer", "Number of tokens"),
-        ] }),
+        parameters: Cow::Borrowed(
+            const {
+                &[
+                    FunctionParameter::required("positions", "integer[]", "Positions of the tokens, from 0"),
+                    FunctionParameter::required("acts", "real[]", "Activation at each position"),
+                    FunctionParameter::required("n", "integer", "Number of tokens"),
+                ]
+            },
+        ),
         gives_rows: false,
         result: Cow::Borrowed("real[]"),
     }]

@@ -60,10 +60,14 @@ fn histogram_bars() -> FunctionDefinition {
     FunctionDefinition {
         scalar: Arc::new(Function::any("histogram_bars", &[2], returns, Volatility::Immutable, body)),
         summary: "The bars of a histogram, from the left",
-        parameters: Cow::Borrowed(const { &[
-            FunctionParameter::required("edges", "real[]", "Where each bar stands"),
-            FunctionParameter::required("counts", "real[]", "Height of each bar"),
-        ] }),
+        parameters: Cow::Borrowed(
+            const {
+                &[
+                    FunctionParameter::required("edges", "real[]", "Where each bar stands"),
+                    FunctionParameter::required("counts", "real[]", "Height of each bar"),
+                ]
+            },
+        ),
         gives_rows: true,
         result: Cow::Borrowed("TABLE(bar integer, edge real, count real)"),
     }
@@ -96,11 +100,19 @@ fn top_logits() -> FunctionDefinition {
     FunctionDefinition {
         scalar: Arc::new(Function::any("top_logits", &[3], returns, Volatility::Immutable, body)),
         summary: "The first tokens of a feature's logit table, ranked from 1",
-        parameters: Cow::Borrowed(const { &[
-            FunctionParameter::required("tokens", "text[]", "Tokens, strongest first: top_logit_tokens, bottom_logit_tokens"),
-            FunctionParameter::required("logits", "real[]", "Their logit weights: top_logits, bottom_logits"),
-            FunctionParameter::optional("k", "integer", "10", "How many; null for all"),
-        ] }),
+        parameters: Cow::Borrowed(
+            const {
+                &[
+                    FunctionParameter::required(
+                        "tokens",
+                        "text[]",
+                        "Tokens, strongest first: top_logit_tokens, bottom_logit_tokens",
+                    ),
+                    FunctionParameter::required("logits", "real[]", "Their logit weights: top_logits, bottom_logits"),
+                    FunctionParameter::optional("k", "integer", "10", "How many; null for all"),
+                ]
+            },
+        ),
         gives_rows: true,
         result: Cow::Borrowed("TABLE(rank integer, token text, logit real)"),
     }
@@ -134,11 +146,15 @@ fn token_values() -> FunctionDefinition {
     FunctionDefinition {
         scalar: Arc::new(Function::any("token_values", &[3], returns, Volatility::Immutable, body)),
         summary: "The tokens on which an activation is not zero, with their values",
-        parameters: Cow::Borrowed(const { &[
-            FunctionParameter::required("tokens", "text[]", "Tokens of the context"),
-            FunctionParameter::required("positions", "integer[]", "Positions of the activation, from 0"),
-            FunctionParameter::required("acts", "real[]", "Activation at each position"),
-        ] }),
+        parameters: Cow::Borrowed(
+            const {
+                &[
+                    FunctionParameter::required("tokens", "text[]", "Tokens of the context"),
+                    FunctionParameter::required("positions", "integer[]", "Positions of the activation, from 0"),
+                    FunctionParameter::required("acts", "real[]", "Activation at each position"),
+                ]
+            },
+        ),
         gives_rows: true,
         result: Cow::Borrowed("TABLE(position integer, token text, value real)"),
     }
@@ -148,11 +164,15 @@ fn generate_series() -> FunctionDefinition {
     FunctionDefinition {
         scalar: gen_series_udf(),
         summary: "The numbers from start to stop, both included",
-        parameters: Cow::Borrowed(const { &[
-            FunctionParameter::required("start", "bigint", "First number"),
-            FunctionParameter::required("stop", "bigint", "Last number"),
-            FunctionParameter::optional("step", "bigint", "1", "Difference; may be negative"),
-        ] }),
+        parameters: Cow::Borrowed(
+            const {
+                &[
+                    FunctionParameter::required("start", "bigint", "First number"),
+                    FunctionParameter::required("stop", "bigint", "Last number"),
+                    FunctionParameter::optional("step", "bigint", "1", "Difference; may be negative"),
+                ]
+            },
+        ),
         gives_rows: true,
         result: Cow::Borrowed("SETOF bigint"),
     }
@@ -185,10 +205,14 @@ fn string_to_table() -> FunctionDefinition {
     FunctionDefinition {
         scalar: Arc::new(Function::any("string_to_table", &[2], returns, Volatility::Immutable, body)),
         summary: "The parts of a text between delimiters",
-        parameters: Cow::Borrowed(const { &[
-            FunctionParameter::required("string", "text", "Text to cut"),
-            FunctionParameter::required("delimiter", "text", "Where to cut; null for every character"),
-        ] }),
+        parameters: Cow::Borrowed(
+            const {
+                &[
+                    FunctionParameter::required("string", "text", "Text to cut"),
+                    FunctionParameter::required("delimiter", "text", "Where to cut; null for every character"),
+                ]
+            },
+        ),
         gives_rows: true,
         result: Cow::Borrowed("SETOF text"),
     }

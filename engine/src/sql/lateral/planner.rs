@@ -174,7 +174,8 @@ fn streamed_series(
             vec![],
         )));
         let name = first.schema_name().to_string();
-        let plan = scan.window([first])?.project([outputs.remove(0), col(Column::from_name(name)).alias("ordinality")])?;
+        let plan =
+            scan.window([first])?.project([outputs.remove(0), col(Column::from_name(name)).alias("ordinality")])?;
         let plan = plan.build()?;
         let alias = alias_of(&call, &plan, true);
         return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, Some(alias)))));
@@ -217,7 +218,8 @@ fn unnest_lists(call: &Call, lists: Vec<Expr>) -> Result<(LogicalPlan, bool)> {
         .unnest_columns_with_options(names.iter().map(Column::from_name).collect(), options)?
         .build()?;
     let mut outputs = output_columns(call, &unnested);
-    let is_plain = unnested.schema().fields().first().is_some_and(|field| !matches!(field.data_type(), DataType::Struct(_)));
+    let is_plain =
+        unnested.schema().fields().first().is_some_and(|field| !matches!(field.data_type(), DataType::Struct(_)));
     let is_single = is_plain && outputs.len() == 1 + usize::from(call.with_ordinality);
     make_distinct(&mut outputs);
     let outputs = outputs.into_iter().map(|(expr, name)| expr.alias(name));
@@ -227,12 +229,9 @@ fn unnest_lists(call: &Call, lists: Vec<Expr>) -> Result<(LogicalPlan, bool)> {
 fn require_list(call: &Call, data_type: &DataType) -> Result<()> {
     match data_type {
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(_, _) | DataType::ListView(_) => Ok(()),
-        other => Err(Error::new(
-            ErrorKind::TypeMismatch,
-            format!("{} in FROM needs an array, not {other}", call.name),
-        )
-        .with_hint("cast the argument, as in $1::integer[]")
-        .into()),
+        other => Err(Error::new(ErrorKind::TypeMismatch, format!("{} in FROM needs an array, not {other}", call.name))
+            .with_hint("cast the argument, as in $1::integer[]")
+            .into()),
     }
 }
 
@@ -279,8 +278,7 @@ fn alias_of(call: &Call, plan: &LogicalPlan, is_single: bool) -> TableAlias {
         columns.push(TableAliasColumnDef { name: given.name.clone(), data_type: None });
     }
     let rest = plan.schema().fields().iter().skip(columns.len());
-    columns.extend(
-        rest.map(|field| TableAliasColumnDef { name: Ident::with_quote('"', field.name()), data_type: None }),
-    );
+    columns
+        .extend(rest.map(|field| TableAliasColumnDef { name: Ident::with_quote('"', field.name()), data_type: None }));
     TableAlias { columns, ..given }
 }

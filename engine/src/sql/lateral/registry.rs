@@ -28,7 +28,12 @@ impl FunctionParameter {
     }
 
     /// A parameter that may be left out.
-    pub const fn optional(name: &'static str, sql_type: &'static str, default: &'static str, doc: &'static str) -> Self {
+    pub const fn optional(
+        name: &'static str,
+        sql_type: &'static str,
+        default: &'static str,
+        doc: &'static str,
+    ) -> Self {
         Self { name, sql_type, default: Some(default), doc }
     }
 
