@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
+use datafusion::common::DFSchema;
 use datafusion::common::alias::AliasGenerator;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::{Aggregate, Filter, Projection, Sort, Union, Unnest, Values, Window};
@@ -16,6 +16,7 @@ use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{Expr, GroupingSet, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
+use super::carry;
 use super::hoist_join;
 use super::lift::{Known, Lifter};
 use super::marker::holds_call;
@@ -136,13 +137,14 @@ impl Hoist<'_> {
         let (input, mut lifter) = self.over(input)?;
         let mut exprs = lift_named(&mut lifter, &NamePreserver::new_for_projection(), expr)?;
         let (input, known) = lifter.finish(input)?;
-        let carried: Vec<Known> = known.iter().filter_map(|known| carry(known, &exprs)).collect();
+        let mut carried = carry::through(known, &exprs);
         for known in &carried {
             let is_there = exprs.iter().any(|expr| matches!(expr, Expr::Column(column) if *column == known.column));
             if !is_there {
                 exprs.push(Expr::Column(known.column.clone()));
             }
         }
+        carried.extend(carry::definitions(&exprs));
         Ok(Hoisted { plan: project(exprs, input)?, known: carried })
     }
 
@@ -271,46 +273,6 @@ fn lift_grouping_set(lifter: &mut Lifter<'_>, names: &NamePreserver, set: Groupi
             GroupingSet::GroupingSets(sets.into_iter().map(lift).collect::<Result<Vec<_>>>()?)
         }
     }))
-}
-
-/// `known` in terms of a projection's columns, if all that the call needs is among them. What the projection works out
-/// itself counts: the optimiser gives names to expressions that occur twice, and to arguments with them.
-fn carry(known: &Known, exprs: &[Expr]) -> Option<Known> {
-    let mut is_lost = false;
-    let call = known.call.clone().transform_down(|node| {
-        if let Some(column) = named(&node, exprs) {
-            return Ok(Transformed::new(Expr::Column(column), true, TreeNodeRecursion::Jump));
-        }
-        is_lost |= matches!(node, Expr::Column(_));
-        Ok(Transformed::no(node))
-    });
-    let call = call.ok()?.data;
-    (!is_lost).then(|| Known { call, column: known.column.clone() })
-}
-
-/// The column that a projection puts `expr` into.
-fn named(expr: &Expr, exprs: &[Expr]) -> Option<Column> {
-    match expr {
-        Expr::Column(column) => renamed(column, exprs),
-        Expr::Literal(..) => None,
-        _ => exprs.iter().find_map(|named| match named {
-            Expr::Alias(alias) if alias.expr.as_ref() == expr => {
-                Some(Column::new(alias.relation.clone(), alias.name.clone()))
-            }
-            _ => None,
-        }),
-    }
-}
-
-/// Where `column` is after a projection.
-pub(super) fn renamed(column: &Column, exprs: &[Expr]) -> Option<Column> {
-    exprs.iter().find_map(|expr| match expr {
-        Expr::Column(other) if other == column => Some(other.clone()),
-        Expr::Alias(alias) if matches!(alias.expr.as_ref(), Expr::Column(other) if other == column) => {
-            Some(Column::new(alias.relation.clone(), alias.name.clone()))
-        }
-        _ => None,
-    })
 }
 
 /// Whether `schema` has all columns of `expr`.

@@ -17,10 +17,10 @@ use super::guards;
 use super::marker::{Marker, holds_call};
 use super::node::{ModelCall, ModelCallNode};
 
-/// A call that has a column of answers already.
+/// An expression that has a column already: a call that was asked, or what a made-up name stands for.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    /// The call, its own calls replaced by their columns.
+    /// The expression, the calls in it replaced by their columns.
     pub call: Expr,
     pub column: Column,
 }

@@ -15,6 +15,7 @@
 //! the rows drops the requests.
 
 mod batcher;
+mod carry;
 mod definition;
 mod demand;
 mod exec;

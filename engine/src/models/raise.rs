@@ -64,7 +64,7 @@ fn raise(plan: LogicalPlan) -> Result<(LogicalPlan, Vec<Expr>)> {
         LogicalPlan::Projection(projection) => {
             let (below, conditions) = raise(projection.input.as_ref().clone())?;
             let exprs = with_columns(projection.expr, &conditions);
-            let (conditions, stuck) = renamed(conditions, |column| super::hoist::renamed(column, &exprs))?;
+            let (conditions, stuck) = renamed(conditions, |column| super::carry::renamed(column, &exprs))?;
             Ok((project(exprs, filtered(below, stuck)?)?, conditions))
         }
         other => Ok((other, Vec::new())),
@@ -75,7 +75,7 @@ fn raise(plan: LogicalPlan) -> Result<(LogicalPlan, Vec<Expr>)> {
 /// where its name could mean two things.
 fn with_columns(mut exprs: Vec<Expr>, conditions: &[Expr]) -> Vec<Expr> {
     for column in conditions.iter().flat_map(Expr::column_refs) {
-        let is_there = super::hoist::renamed(column, &exprs).is_some();
+        let is_there = super::carry::renamed(column, &exprs).is_some();
         let is_taken = exprs.iter().any(|expr| expr.qualified_name().1 == column.name);
         if column.relation.is_some() && !is_there && !is_taken {
             exprs.push(Expr::Column(column.clone()));
