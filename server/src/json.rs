@@ -175,10 +175,7 @@ mod tests {
                 Arc::new(Int64Array::from(vec![Some(1), None])),
                 Arc::new(StringArray::from(vec![Some("a\u{0}\n\u{1F600}"), Some("")])),
                 Arc::new(Float32Array::from(vec![0.1, f32::NAN])),
-                Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(vec![
-                    Some(vec![Some(1.5), None]),
-                    None,
-                ])),
+                Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(vec![Some(vec![Some(1.5), None]), None])),
             ],
         )
         .unwrap()

@@ -17,9 +17,8 @@ use tracing_subscriber::EnvFilter;
 pub const LOG_VARIABLE: &str = "LATENTDB_LOG";
 
 /// Upper bounds of the histograms' buckets, in seconds: half a millisecond to a minute.
-const SECONDS_BUCKETS: &[f64] = &[
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
+const SECONDS_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// How often histograms move what they gathered into their buckets.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 

@@ -77,7 +77,13 @@ pub async fn add_model(engine: &Engine, id: &str, directory: &Path) -> Result<Ad
 ///
 /// # Errors
 /// If there is no such model, or no source can be read at `path`.
-pub async fn add_source(engine: &Engine, model: &str, source: &str, path: &Path, hints: SourceHints) -> Result<AddedSource> {
+pub async fn add_source(
+    engine: &Engine,
+    model: &str,
+    source: &str,
+    path: &Path,
+    hints: SourceHints,
+) -> Result<AddedSource> {
     check_name(source, "source")?;
     let (layer, set) = parts(source)?;
     let path = absolute(path)?;
@@ -111,7 +117,8 @@ pub async fn add_source(engine: &Engine, model: &str, source: &str, path: &Path,
 
 /// What the table keeps of a source's configuration.
 fn settings(config: &SourceConfig, hints: Value) -> Value {
-    let mut settings = json!({ "d_in": config.d_in, "d_sae": config.d_sae, "d_out": config.d_out, "metadata": config.metadata });
+    let mut settings =
+        json!({ "d_in": config.d_in, "d_sae": config.d_sae, "d_out": config.d_out, "metadata": config.metadata });
     if let Some(settings) = settings.as_object_mut() {
         settings.insert(HINTS.to_owned(), hints);
     }
@@ -138,8 +145,9 @@ fn check_name(name: &str, what: &str) -> Result<()> {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
-    path.canonicalize()
-        .map_err(|error| Error::new(ErrorKind::Io, format!("{}: {error}", path.display())).with_hint("name a directory that is there"))
+    path.canonicalize().map_err(|error| {
+        Error::new(ErrorKind::Io, format!("{}: {error}", path.display())).with_hint("name a directory that is there")
+    })
 }
 
 async fn require_model(session: &Session, model: &str) -> Result<()> {

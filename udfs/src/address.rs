@@ -18,7 +18,8 @@ impl FeatureAddress {
                 .with_hint("write model/source/index, as in gpt2-small/10-res-jb/16899")
         };
         let mut parts = text.split('/');
-        let (Some(model), Some(source), Some(index), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        let (Some(model), Some(source), Some(index), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Err(malformed());
         };
         if model.is_empty() || source.is_empty() {
@@ -44,7 +45,10 @@ mod tests {
     #[test]
     fn an_address_is_read_and_a_malformed_one_is_refused() {
         let address = FeatureAddress::parse("gpt2-small/10-res-jb/16899").unwrap();
-        assert_eq!((address.model.as_str(), address.source.as_str(), address.index), ("gpt2-small", "10-res-jb", 16899));
+        assert_eq!(
+            (address.model.as_str(), address.source.as_str(), address.index),
+            ("gpt2-small", "10-res-jb", 16899)
+        );
         for text in ["", "a/b", "a/b/c", "a/b/-1", "/b/1", "a/b/1/2"] {
             assert!(FeatureAddress::parse(text).is_err(), "{text}");
         }

@@ -75,7 +75,9 @@ impl Arguments {
 
     /// Whole numbers of 0 or more, if given.
     pub(crate) fn counts_or_none(&self, name: &str, row: usize) -> Result<Option<Vec<usize>>> {
-        let Some(list) = self.present(name, row)?.and_then(|column| column.as_list_opt::<i32>()) else { return Ok(None) };
+        let Some(list) = self.present(name, row)?.and_then(|column| column.as_list_opt::<i32>()) else {
+            return Ok(None);
+        };
         let elements = list.value(row);
         let numbers = elements.as_primitive_opt::<Int32Type>().ok_or_else(|| self.missing(name))?;
         let counts = numbers.iter().map(|number| number.and_then(|number| usize::try_from(number).ok()));
@@ -97,7 +99,8 @@ impl Arguments {
             return Ok(vec![(0..self.rows).collect()]);
         }
         let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-        let keys = RowConverter::new(fields).and_then(|converter| converter.convert_columns(&columns)).map_err(internal)?;
+        let keys =
+            RowConverter::new(fields).and_then(|converter| converter.convert_columns(&columns)).map_err(internal)?;
         let mut groups: Vec<Vec<usize>> = Vec::new();
         let mut seen: HashMap<Vec<u8>, usize> = HashMap::new();
         for (row, key) in keys.iter().enumerate() {

@@ -61,12 +61,17 @@ impl SourceHints {
 
     fn number(&self, name: &str) -> Result<Option<f64>> {
         let Some(value) = self.members.get(name) else { return Ok(None) };
-        value.as_f64().map(Some).ok_or_else(|| Error::new(ErrorKind::InvalidValue, format!("the hint {name} is no number: {value}")))
+        value
+            .as_f64()
+            .map(Some)
+            .ok_or_else(|| Error::new(ErrorKind::InvalidValue, format!("the hint {name} is no number: {value}")))
     }
 
     fn count(&self, name: &str) -> Result<Option<usize>> {
         let Some(value) = self.members.get(name) else { return Ok(None) };
         let count = value.as_u64().and_then(|value| usize::try_from(value).ok());
-        count.map(Some).ok_or_else(|| Error::new(ErrorKind::InvalidValue, format!("the hint {name} is no whole number: {value}")))
+        count
+            .map(Some)
+            .ok_or_else(|| Error::new(ErrorKind::InvalidValue, format!("the hint {name} is no whole number: {value}")))
     }
 }

@@ -8,7 +8,9 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use latentdb_engine::{Engine, Error, ErrorKind, ModelFunction, ModelRequest, ModelService, RepeatedQuery, Result, ScalarValue};
+use latentdb_engine::{
+    Engine, Error, ErrorKind, ModelFunction, ModelRequest, ModelService, RepeatedQuery, Result, ScalarValue,
+};
 use latentdb_runtime::service::{ModelKey, Service, ServiceOptions, SourceKey, Worker};
 use latentdb_runtime::source::Source;
 
@@ -87,7 +89,13 @@ impl Models {
     }
 
     /// The sources that `names` stands for: source ids and source sets, separated by commas.
-    pub(crate) async fn sources(&self, worker: &Worker, model: &str, names: &str, reading: Reading) -> Result<Vec<NamedSource>> {
+    pub(crate) async fn sources(
+        &self,
+        worker: &Worker,
+        model: &str,
+        names: &str,
+        reading: Reading,
+    ) -> Result<Vec<NamedSource>> {
         let known = self.known_sources(model).await?;
         let mut found: Vec<NamedSource> = Vec::new();
         for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
@@ -105,7 +113,13 @@ impl Models {
     }
 
     /// One source.
-    pub(crate) async fn source(&self, worker: &Worker, model: &str, name: &str, reading: Reading) -> Result<NamedSource> {
+    pub(crate) async fn source(
+        &self,
+        worker: &Worker,
+        model: &str,
+        name: &str,
+        reading: Reading,
+    ) -> Result<NamedSource> {
         let mut found = self.sources(worker, model, name, reading).await?;
         match (found.pop(), found.is_empty()) {
             (Some(only), true) => Ok(only),
@@ -129,19 +143,18 @@ impl Models {
                 .with_hint(format!("latentdb source add {model}/{id} DIR says where they are")));
         };
         let hints = entry.hints.to_runtime()?;
-        let key = SourceKey {
-            path,
-            fold_decoder_norm: reading.fold_decoder_norm,
-            hints: entry.hints.to_json().to_string(),
-        };
+        let key =
+            SourceKey { path, fold_decoder_norm: reading.fold_decoder_norm, hints: entry.hints.to_json().to_string() };
         let named = format!("{model}/{id}");
-        let source = self.blocking(move |service| service.source(&key, hints).map_err(|error| error.within(named))).await?;
+        let source =
+            self.blocking(move |service| service.source(&key, hints).map_err(|error| error.within(named))).await?;
         Ok(NamedSource { id, source })
     }
 
     /// Which features of a source fire on at least the share `least` of tokens; those without a density do not.
     pub(crate) async fn dense_features(&self, model: &str, source: &NamedSource, least: f64) -> Result<Vec<bool>> {
-        let rows = self.inner.densities.rows(&[ScalarValue::from(model), ScalarValue::from(source.id.as_str())]).await?;
+        let rows =
+            self.inner.densities.rows(&[ScalarValue::from(model), ScalarValue::from(source.id.as_str())]).await?;
         let indices = column(&rows, 0, &DataType::Int64)?;
         let densities = column(&rows, 1, &DataType::Float64)?;
         let (indices, densities) = (indices.as_primitive::<Int64Type>(), densities.as_primitive::<Float64Type>());
@@ -197,7 +210,8 @@ pub(crate) const HINTS: &str = "latentdb_hints";
 impl Entry {
     fn read(rows: &RecordBatch, row: usize) -> Result<Self> {
         let settings = text_at(rows, 3, row)?;
-        let settings: serde_json::Value = settings.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let settings: serde_json::Value =
+            settings.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let hints = SourceHints::from_json(settings.get(HINTS));
         Ok(Self {
             id: text_at(rows, 0, row)?.unwrap_or_default(),
@@ -226,7 +240,8 @@ fn choose(known: &[Entry], model: &str, name: &str) -> Result<Vec<Entry>> {
     if !of_set.is_empty() {
         return Ok(of_set);
     }
-    let error = Error::new(ErrorKind::UndefinedObject, format!("{model} has no source or source set {name} with weights"));
+    let error =
+        Error::new(ErrorKind::UndefinedObject, format!("{model} has no source or source set {name} with weights"));
     let here: Vec<&str> =
         known.iter().filter(|entry| entry.weights.is_some()).map(|entry| entry.id.as_str()).take(20).collect();
     Err(match here.is_empty() {
@@ -236,7 +251,8 @@ fn choose(known: &[Entry], model: &str, name: &str) -> Result<Vec<Entry>> {
 }
 
 fn column(rows: &RecordBatch, number: usize, to: &DataType) -> Result<ArrayRef> {
-    let column = rows.columns().get(number).ok_or_else(|| Error::new(ErrorKind::Internal, "a look-up lost a column"))?;
+    let column =
+        rows.columns().get(number).ok_or_else(|| Error::new(ErrorKind::Internal, "a look-up lost a column"))?;
     cast(column, to).map_err(internal)
 }
 

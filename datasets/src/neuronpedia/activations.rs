@@ -253,8 +253,10 @@ mod tests {
     }
 
     fn line(index: &str, tokens: &str, values: &str, rest: &str) -> Vec<u8> {
-        format!(r#"{{"id":"x","modelId":"m","layer":"0-res","index":{index},"tokens":{tokens},"values":{values}{rest}}}"#)
-            .into_bytes()
+        format!(
+            r#"{{"id":"x","modelId":"m","layer":"0-res","index":{index},"tokens":{tokens},"values":{values}{rest}}}"#
+        )
+        .into_bytes()
     }
 
     fn column(columns: &[(&'static str, ArrayRef)], name: &str) -> ArrayRef {
@@ -266,7 +268,8 @@ mod tests {
         let mut rows = reader();
         let tokens = r#"["a","\u0000","\"é"]"#;
         rows.read((0, 1), &line("7", tokens, "[0.0,1.5,0]", r#","dfaValues":[],"binMin":-1"#)).unwrap();
-        rows.read((0, 2), &line("\"7\"", tokens, "[0,2.25,-0.5]", r#","zIndices":[[1,2],[3,4]],"zValues":[0.5,1]"#)).unwrap();
+        rows.read((0, 2), &line("\"7\"", tokens, "[0,2.25,-0.5]", r#","zIndices":[[1,2],[3,4]],"zValues":[0.5,1]"#))
+            .unwrap();
         rows.read((0, 3), &line("6", r#"["a","\u0000\"","é"]"#, "[]", "")).unwrap();
         assert_eq!(rows.short(), 1);
         let contexts = rows.take_contexts();

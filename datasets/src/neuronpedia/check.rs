@@ -17,7 +17,10 @@ pub(crate) fn units(finished: &[Finished], contexts: &Contexts) -> Result<Vec<St
     let features = features(finished)?;
     for unit in finished {
         if let Some(id) = contexts.first_missing(&unit.summary.contexts) {
-            return Err(Error::new(ErrorKind::Internal, format!("activations refer to context {id}, which nothing wrote")));
+            return Err(Error::new(
+                ErrorKind::Internal,
+                format!("activations refer to context {id}, which nothing wrote"),
+            ));
         }
     }
     let mut warnings = Vec::new();
@@ -49,7 +52,10 @@ fn features(finished: &[Finished]) -> Result<IndexSet> {
     for unit in finished.iter().filter(|unit| unit.kind == Kind::Features) {
         if let Some(index) = all.absorb(&unit.summary.indices).iter().next() {
             let files = unit.inputs.join(", ");
-            return Err(Error::new(ErrorKind::BadInput, format!("feature {index} occurs twice: in {files} and in another file")));
+            return Err(Error::new(
+                ErrorKind::BadInput,
+                format!("feature {index} occurs twice: in {files} and in another file"),
+            ));
         }
     }
     Ok(all)
@@ -66,7 +72,10 @@ pub(crate) fn staged(finished: &[Finished], staged: &[StagedFile]) -> Result<BTr
         *written.entry(file.table.clone()).or_default() += file.rows;
     }
     if read != written {
-        return Err(Error::new(ErrorKind::Internal, format!("rows read and rows written differ: {read:?} and {written:?}")));
+        return Err(Error::new(
+            ErrorKind::Internal,
+            format!("rows read and rows written differ: {read:?} and {written:?}"),
+        ));
     }
     Ok(written)
 }

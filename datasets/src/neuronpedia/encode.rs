@@ -31,11 +31,21 @@ enum Part {
     /// The value of column …
     Value(usize),
     /// A dense list of the values at these positions, as long as the tokens.
-    Dense { positions: usize, acts: usize, tokens: usize },
+    Dense {
+        positions: usize,
+        acts: usize,
+        tokens: usize,
+    },
     /// A list of key positions and a list of query positions.
-    HeadPositions { keys: usize, queries: usize },
+    HeadPositions {
+        keys: usize,
+        queries: usize,
+    },
     /// An id made of the feature and the rank.
-    RowId { index: usize, rank: usize },
+    RowId {
+        index: usize,
+        rank: usize,
+    },
 }
 
 impl LineEncoder {
@@ -147,7 +157,12 @@ impl LineEncoder {
                 let (Some(positions), Some(acts)) = (&positions, &acts) else {
                     return Err(internal(&"an activation has no positions"));
                 };
-                write_dense(positions.as_primitive::<Int32Type>().values(), acts.as_primitive::<Float32Type>().values(), tokens.len(), out)
+                write_dense(
+                    positions.as_primitive::<Int32Type>().values(),
+                    acts.as_primitive::<Float32Type>().values(),
+                    tokens.len(),
+                    out,
+                )
             }
             Part::HeadPositions { keys, queries } => {
                 match (columns.list(keys, row)?, columns.list(queries, row)?) {
@@ -168,8 +183,11 @@ impl LineEncoder {
     fn without_context(&self, columns: &Columns, row: usize) -> Error {
         let at = self.columns.iter().position(|column| *column == "index").unwrap_or(0);
         let index = columns.integer(at, row).unwrap_or_default();
-        Error::new(ErrorKind::Corrupt, format!("an activation of {}/{index} refers to a context that is not there", self.address))
-            .with_hint("run the check command")
+        Error::new(
+            ErrorKind::Corrupt,
+            format!("an activation of {}/{index} refers to a context that is not there", self.address),
+        )
+        .with_hint("run the check command")
     }
 }
 
@@ -208,7 +226,9 @@ fn write_dense(positions: &[i32], acts: &[f32], length: usize, out: &mut Vec<u8>
     }
     out.push(b']');
     match sparse.next() {
-        Some((position, _)) => Err(Error::new(ErrorKind::Corrupt, format!("an activation has a value at position {position} of {length}"))),
+        Some((position, _)) => {
+            Err(Error::new(ErrorKind::Corrupt, format!("an activation has a value at position {position} of {length}")))
+        }
         None => Ok(()),
     }
 }
@@ -260,7 +280,10 @@ fn internal(error: &dyn std::fmt::Display) -> Error {
 }
 
 /// A registry row as the JSON object it came from: its columns under their keys, and what was kept in `extra`.
-pub(crate) fn registry_row(fields: &[(&'static str, &'static str)], batch: &RecordBatch) -> Result<serde_json::Map<String, serde_json::Value>> {
+pub(crate) fn registry_row(
+    fields: &[(&'static str, &'static str)],
+    batch: &RecordBatch,
+) -> Result<serde_json::Map<String, serde_json::Value>> {
     let mut row = serde_json::Map::new();
     for (key, name) in fields {
         let column = batch.column_by_name(name).ok_or_else(|| internal(&format!("column {name} is missing")))?;

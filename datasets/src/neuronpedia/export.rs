@@ -46,12 +46,20 @@ impl fmt::Display for ExportReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { folder, files, features, activations, explanations } = self;
         let folder = folder.display();
-        write!(f, "{features} features, {activations} activations and {explanations} explanations in {files} files: {folder}")
+        write!(
+            f,
+            "{features} features, {activations} activations and {explanations} explanations in {files} files: {folder}"
+        )
     }
 }
 
 /// Writes the source `model/source` to `directory/v1/{model}/{source}`, which must not exist yet.
-pub async fn export(engine: &Engine, source: &str, directory: &Path, progress: Arc<dyn Progress>) -> Result<ExportReport> {
+pub async fn export(
+    engine: &Engine,
+    source: &str,
+    directory: &Path,
+    progress: Arc<dyn Progress>,
+) -> Result<ExportReport> {
     let address = SourceAddress::parse(source)?;
     let models = directory.join("v1").join(&address.model_id);
     let target = models.join(&address.source_id);
@@ -135,11 +143,16 @@ impl Exporter<'_> {
     async fn registry(&self) -> Result<Vec<(&'static str, String)>> {
         let source = self.registry_row(SOURCE, &self.address.predicate()).await?;
         let Some(source) = source else {
-            return Err(Error::new(ErrorKind::UndefinedObject, format!("source \"{}\" is not in the database", self.address))
-                .with_hint("SELECT model_id, source_id FROM sources lists what there is"));
+            return Err(Error::new(
+                ErrorKind::UndefinedObject,
+                format!("source \"{}\" is not in the database", self.address),
+            )
+            .with_hint("SELECT model_id, source_id FROM sources lists what there is"));
         };
         let model_id = sql_text(&self.address.model_id);
-        let text = |row: &serde_json::Map<String, serde_json::Value>, key: &str| row.get(key).and_then(|value| value.as_str()).map(sql_text);
+        let text = |row: &serde_json::Map<String, serde_json::Value>, key: &str| {
+            row.get(key).and_then(|value| value.as_str()).map(sql_text)
+        };
         let mut rows = vec![(MODEL, self.registry_row(MODEL, &format!("model_id = {model_id}")).await?)];
         if let Some(set_id) = text(&source, "setName") {
             let set = self.registry_row(SOURCE_SET, &format!("model_id = {model_id} AND set_id = {set_id}")).await?;
@@ -149,11 +162,17 @@ impl Exporter<'_> {
             rows.push((SOURCE_SET, set));
         }
         rows.push((SOURCE, Some(source)));
-        let written = |(file, row): (RegistryFile, Option<_>)| row.map(|row| (file.name, serde_json::Value::Object(row).to_string()));
+        let written = |(file, row): (RegistryFile, Option<_>)| {
+            row.map(|row| (file.name, serde_json::Value::Object(row).to_string()))
+        };
         Ok(rows.into_iter().filter_map(written).collect())
     }
 
-    async fn registry_row(&self, file: RegistryFile, predicate: &str) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
+    async fn registry_row(
+        &self,
+        file: RegistryFile,
+        predicate: &str,
+    ) -> Result<Option<serde_json::Map<String, serde_json::Value>>> {
         let query = format!("SELECT * FROM {} WHERE {predicate}", file.table);
         let batches = self.engine.session("").query(&query).await?.collect().await?;
         let row = batches.iter().find(|batch| batch.num_rows() > 0);
@@ -164,7 +183,8 @@ impl Exporter<'_> {
         let query = format!("SELECT max(\"index\") FROM {} WHERE {}", kind.name(), self.address.predicate());
         let batches = self.engine.session("").query(&query).await?.collect().await?;
         let batch = batches.iter().find(|batch| batch.num_rows() > 0);
-        let column = batch.and_then(|batch| batch.columns().first()).and_then(|column| column.as_primitive_opt::<Int32Type>());
+        let column =
+            batch.and_then(|batch| batch.columns().first()).and_then(|column| column.as_primitive_opt::<Int32Type>());
         Ok(column.and_then(|column| column.iter().flatten().next()))
     }
 
@@ -189,7 +209,9 @@ impl Exporter<'_> {
             self.progress.advance(count, 0);
         }
         drop(sender);
-        writing.await.map_err(|error| Error::new(ErrorKind::Internal, format!("a writing thread ended early: {error}")))??;
+        writing
+            .await
+            .map_err(|error| Error::new(ErrorKind::Internal, format!("a writing thread ended early: {error}")))??;
         Ok(written)
     }
 }

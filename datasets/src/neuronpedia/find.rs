@@ -4,9 +4,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use latentdb_engine::{Error, ErrorKind, Result};
 
 use super::layout::{Kind, SourceAddress, batches};
+use super::lines::Lines;
 use super::location::{InputFile, Location};
 use super::registry::{FILES, Registry, RegistryFile};
-use super::lines::Lines;
 
 /// Folders between where an export lies and its sources: `v1/{model}/{source}`.
 const DEPTH: usize = 3;
@@ -93,7 +93,8 @@ impl SourceFiles {
             let stored = location.read(&input.path).await?;
             let (file, name) = (*file, location.display(&input.path));
             let row = tokio::task::spawn_blocking(move || file.read(Lines::open(name, stored)?)).await;
-            let row = row.map_err(|error| Error::new(ErrorKind::Internal, format!("reading {} failed: {error}", file.name)))??;
+            let row = row
+                .map_err(|error| Error::new(ErrorKind::Internal, format!("reading {} failed: {error}", file.name)))??;
             found.extend(row.map(|row| (file, row)));
         }
         Registry::complete(found, self.fallback.clone())

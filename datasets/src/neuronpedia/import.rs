@@ -140,7 +140,8 @@ impl Importer<'_> {
         let units = self.plan(&files, &finished, &address, &contexts, &stop);
         self.skip_progress(&files, &finished);
         {
-            let mut running = stream::iter(units).map(|unit| run(unit, Arc::clone(&load))).buffer_unordered(self.threads());
+            let mut running =
+                stream::iter(units).map(|unit| run(unit, Arc::clone(&load))).buffer_unordered(self.threads());
             while let Some(unit) = running.next().await {
                 let unit = unit?;
                 if let Some(manifest) = &mut manifest {
@@ -201,8 +202,11 @@ impl Importer<'_> {
     async fn refuse_existing(&self, address: &SourceAddress) -> Result<()> {
         for table in ["sources", "features", "activations", "explanations"] {
             if exists(self.engine, table, &address.predicate()).await? {
-                return Err(Error::new(ErrorKind::Duplicate, format!("source \"{address}\" is already in the database"))
-                    .with_hint("use replace to put the export in its place"));
+                return Err(Error::new(
+                    ErrorKind::Duplicate,
+                    format!("source \"{address}\" is already in the database"),
+                )
+                .with_hint("use replace to put the export in its place"));
             }
         }
         Ok(())
@@ -268,7 +272,8 @@ impl Importer<'_> {
     /// Counts what an earlier import had read.
     fn skip_progress(&self, files: &SourceFiles, finished: &[Finished]) {
         let done: HashSet<&str> = finished.iter().flat_map(|unit| &unit.inputs).map(String::as_str).collect();
-        let bytes: u64 = files.all().iter().filter(|file| done.contains(file.path.as_str())).filter_map(|file| file.bytes).sum();
+        let bytes: u64 =
+            files.all().iter().filter(|file| done.contains(file.path.as_str())).filter_map(|file| file.bytes).sum();
         let rows: u64 = finished.iter().filter_map(|unit| unit.summary.rows.get(unit.kind.name())).sum();
         if rows > 0 {
             self.progress.note(&format!("{} files were read by an earlier import", done.len()));
@@ -304,7 +309,11 @@ impl Importer<'_> {
             let files = files.map(|(ordinal, file)| (*ordinal, (*file).clone())).collect();
             Unit { files, progress: Arc::new(Quiet), ..template.clone() }
         };
-        let torn: Vec<usize> = (0..).zip(finished.iter()).filter(|(_, unit)| unit.kind == Kind::Activations && concerns(unit, &features)).map(|(at, _)| at).collect();
+        let torn: Vec<usize> = (0..)
+            .zip(finished.iter())
+            .filter(|(_, unit)| unit.kind == Kind::Activations && concerns(unit, &features))
+            .map(|(at, _)| at)
+            .collect();
         let units: Vec<Unit> = torn.iter().filter_map(|at| finished.get(*at)).map(again).collect();
         let surveyed = units.clone();
         let ranks = blocking(move |runtime| survey(&surveyed, &features, runtime)).await?;

@@ -87,10 +87,8 @@ impl Kind {
 
 /// The batch files of one kind, by number.
 pub(crate) fn batches(kind: Kind, files: &[InputFile], allow_gaps: bool) -> Result<Vec<InputFile>> {
-    let mut numbered: Vec<(u64, InputFile)> = files
-        .iter()
-        .filter_map(|file| batch_number(&file.path).map(|number| (number, file.clone())))
-        .collect();
+    let mut numbered: Vec<(u64, InputFile)> =
+        files.iter().filter_map(|file| batch_number(&file.path).map(|number| (number, file.clone()))).collect();
     numbered.sort_by_key(|(number, _)| *number);
     if let Some((_, file)) = twice(&numbered) {
         return Err(Error::new(

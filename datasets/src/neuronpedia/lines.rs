@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn a_truncated_file_names_itself_and_the_line() {
-        let text: Vec<u8> = (0..5000).flat_map(|i| format!("{{\"index\":{}}}\n", i * 7919 % 4999).into_bytes()).collect();
+        let text: Vec<u8> =
+            (0..5000).flat_map(|i| format!("{{\"index\":{}}}\n", i * 7919 % 4999).into_bytes()).collect();
         let mut stored = gzip(&text);
         stored.truncate(stored.len() / 2);
         let error = all(open("cut.jsonl.gz", stored)).unwrap_err();

@@ -59,10 +59,9 @@ impl RecordReader {
         let columns: Vec<Column> =
             table.columns.iter().filter(|column| !DERIVED.contains(&column.name)).map(Column::new).collect();
         let target = |field: &Field| match field.meaning {
-            Meaning::Column(name) => columns
-                .iter()
-                .position(|column| column.definition.name == name)
-                .map_or(Target::Nowhere, Target::Column),
+            Meaning::Column(name) => {
+                columns.iter().position(|column| column.definition.name == name).map_or(Target::Nowhere, Target::Column)
+            }
             Meaning::Model => Target::Model,
             Meaning::Source => Target::Source,
             Meaning::Tokens => Target::Tokens,
@@ -253,7 +252,11 @@ impl Visitor<'_> for Same<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<(), E> {
-        if id == self.0 { Ok(()) } else { Err(E::custom(format!("the row belongs to \"{id}\", not to \"{}\"", self.0))) }
+        if id == self.0 {
+            Ok(())
+        } else {
+            Err(E::custom(format!("the row belongs to \"{id}\", not to \"{}\"", self.0)))
+        }
     }
 
     /// A bare layer number is the id of a layer of neurons.

@@ -162,15 +162,22 @@ pub(crate) struct Registry {
 impl Registry {
     /// Completes what an export may lack. `found` holds the rows that were there; `fallback` is the address that the
     /// folder's name gives.
-    pub(crate) fn complete(found: Vec<(RegistryFile, Map<String, Value>)>, fallback: Option<SourceAddress>) -> Result<Self> {
-        let row = |file: &RegistryFile| found.iter().find(|(other, _)| other.name == file.name).map(|(_, row)| row.clone());
+    pub(crate) fn complete(
+        found: Vec<(RegistryFile, Map<String, Value>)>,
+        fallback: Option<SourceAddress>,
+    ) -> Result<Self> {
+        let row =
+            |file: &RegistryFile| found.iter().find(|(other, _)| other.name == file.name).map(|(_, row)| row.clone());
         let mut source = row(&SOURCE).unwrap_or_default();
         let id = |row: &Map<String, Value>, key: &str| row.get(key).and_then(Value::as_str).map(str::to_owned);
         let model_id = id(&source, "modelId").or_else(|| fallback.as_ref().map(|address| address.model_id.clone()));
         let source_id = id(&source, "id").or_else(|| fallback.map(|address| address.source_id));
         let (Some(model_id), Some(source_id)) = (model_id, source_id) else {
-            return Err(Error::new(ErrorKind::BadInput, "source.jsonl is missing, and the folder's name does not tell the model and the source")
-                .with_hint("keep the folders as v1/{model}/{source}"));
+            return Err(Error::new(
+                ErrorKind::BadInput,
+                "source.jsonl is missing, and the folder's name does not tell the model and the source",
+            )
+            .with_hint("keep the folders as v1/{model}/{source}"));
         };
         let set_id = id(&source, "setName").unwrap_or_else(|| set_of(&source_id).to_owned());
         let text = |value: &str| Value::String(value.to_owned());
@@ -182,11 +189,16 @@ impl Registry {
         let mut set = row(&SOURCE_SET).unwrap_or_default();
         set.entry("modelId").or_insert_with(|| text(&model_id));
         set.entry("name").or_insert_with(|| text(&set_id));
-        for (file, row, key, expected) in
-            [(MODEL, &model, "id", &model_id), (SOURCE_SET, &set, "modelId", &model_id), (SOURCE_SET, &set, "name", &set_id)]
-        {
+        for (file, row, key, expected) in [
+            (MODEL, &model, "id", &model_id),
+            (SOURCE_SET, &set, "modelId", &model_id),
+            (SOURCE_SET, &set, "name", &set_id),
+        ] {
             if row.get(key).and_then(Value::as_str) != Some(expected) {
-                return Err(Error::new(ErrorKind::BadInput, format!("{}: {key} is not \"{expected}\" as source.jsonl has it", file.name)));
+                return Err(Error::new(
+                    ErrorKind::BadInput,
+                    format!("{}: {key} is not \"{expected}\" as source.jsonl has it", file.name),
+                ));
             }
         }
         let mut rows = vec![(MODEL, model), (SOURCE_SET, set), (SOURCE, source)];
@@ -254,7 +266,9 @@ mod tests {
 
     #[test]
     fn what_has_no_column_is_kept_in_extra() {
-        let row = object(json!({"id": "m", "layers": 12, "tlensId": null, "visibility": "PUBLIC", "createdAt": "2026-11-23T13:47:13.958972"}));
+        let row = object(
+            json!({"id": "m", "layers": 12, "tlensId": null, "visibility": "PUBLIC", "createdAt": "2026-11-23T13:47:13.958972"}),
+        );
         let batch = MODEL.to_batch(row, &[]).unwrap();
         let extra: Value = serde_json::from_str(batch["extra"].as_string::<i32>().value(0)).unwrap();
         assert_eq!(extra, json!({"tlensId": null, "visibility": "PUBLIC"}));
@@ -291,7 +305,8 @@ mod tests {
     #[test]
     fn rows_that_contradict_each_other_are_refused() {
         let source = object(json!({"id": "0-a", "modelId": "m", "setName": "a"}));
-        let error = Registry::complete(vec![(SOURCE, source), (MODEL, object(json!({"id": "other"})))], None).unwrap_err();
+        let error =
+            Registry::complete(vec![(SOURCE, source), (MODEL, object(json!({"id": "other"})))], None).unwrap_err();
         assert!(error.message().contains("model.jsonl"), "{error}");
     }
 }

@@ -62,7 +62,12 @@ impl Manifest {
         let name = xxh3_64(address.to_string().as_bytes());
         let mut manifest = Self {
             path: directory.join(format!("import-{name:016x}.json")),
-            contents: Contents { form: FORM, source: address.to_string(), input: fingerprint(inputs), units: Vec::new() },
+            contents: Contents {
+                form: FORM,
+                source: address.to_string(),
+                input: fingerprint(inputs),
+                units: Vec::new(),
+            },
         };
         let Some(found) = manifest.read() else { return Ok(manifest) };
         let ours = &manifest.contents;
@@ -96,7 +101,9 @@ impl Manifest {
             }
         }
         if unit.kind == Kind::Activations {
-            let Some((referred, owned)) = self.ids_path(unit).and_then(|path| read_ids(&path)) else { return Ok(false) };
+            let Some((referred, owned)) = self.ids_path(unit).and_then(|path| read_ids(&path)) else {
+                return Ok(false);
+            };
             if contexts.any_known(&owned) {
                 return Ok(false);
             }

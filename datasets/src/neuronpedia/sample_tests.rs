@@ -93,7 +93,10 @@ async fn both_dialects_give_the_counts_and_sums_that_were_written() {
         let count = |name: &str| source[name].as_u64().unwrap();
         let near = |name: &str, value: f64| {
             let expected = source[name].as_f64().unwrap();
-            assert!((value - expected).abs() < 1e-5 * expected.abs().max(100.0), "{address} {name}: {value}, not {expected}");
+            assert!(
+                (value - expected).abs() < 1e-5 * expected.abs().max(100.0),
+                "{address} {name}: {value}, not {expected}"
+            );
         };
         for table in ["features", "activations", "explanations", "contexts"] {
             let read: u64 = rows(&chunks, table).iter().map(|batch| batch.num_rows() as u64).sum();

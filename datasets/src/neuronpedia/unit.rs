@@ -195,8 +195,9 @@ impl Unit {
         summary: &mut Summary,
         out: &mut Sink<'_>,
     ) -> Result<()> {
-        let rows = RecordBatch::try_from_iter(columns)
-            .map_err(|error| Error::new(ErrorKind::Internal, format!("rows of {table} do not fit together: {error}")))?;
+        let rows = RecordBatch::try_from_iter(columns).map_err(|error| {
+            Error::new(ErrorKind::Internal, format!("rows of {table} do not fit together: {error}"))
+        })?;
         if rows.num_rows() == 0 {
             return Ok(());
         }

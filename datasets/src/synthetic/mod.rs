@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use latentdb_engine::{Error, ErrorKind, Result};
-use rand::rngs::StdRng;
 use rand::SeedableRng;
+use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use self::records::{Corpus, Feature};
@@ -277,7 +277,8 @@ mod tests {
 
     #[test]
     fn a_seed_decides_everything_and_another_seed_differs() {
-        let options = SyntheticOptions { features: 1100, activations: 3, tokens: 16, prompts: 20, ..SyntheticOptions::default() };
+        let options =
+            SyntheticOptions { features: 1100, activations: 3, tokens: 16, prompts: 20, ..SyntheticOptions::default() };
         let other = SyntheticOptions { seed: 2, ..options.clone() };
         let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
         let reports: Vec<_> = folders
@@ -293,7 +294,8 @@ mod tests {
             assert_ne!(texts[0], texts[2]);
         }
         // The trap of the real layout: batches of different kinds cover different features.
-        let first: Value = serde_json::from_str(read(folders[0].path(), "features/batch-1.jsonl.gz").lines().next().unwrap()).unwrap();
+        let first: Value =
+            serde_json::from_str(read(folders[0].path(), "features/batch-1.jsonl.gz").lines().next().unwrap()).unwrap();
         assert_ne!(first["index"], "1024");
         let rows = read(folders[0].path(), "activations/batch-0.jsonl.gz").lines().count();
         assert!(rows as u64 <= reports[0].activations && rows > 2500);

@@ -16,16 +16,59 @@ const CREATOR: &str = "clkht01d40000jv08hvalcvly";
 const CREATED: &str = "2026-01-01T00:00:00.000Z";
 
 const SUBJECTS: [&str; 12] = [
-    "references", "words related", "phrases", "numbers", "names", "verbs", "code", "punctuation", "dates", "mentions", "terms", "quotations",
+    "references",
+    "words related",
+    "phrases",
+    "numbers",
+    "names",
+    "verbs",
+    "code",
+    "punctuation",
+    "dates",
+    "mentions",
+    "terms",
+    "quotations",
 ];
 const LINKS: [&str; 6] = ["to", "about", "following", "that introduce", "in lists of", "before"];
 const ADJECTIVES: [&str; 16] = [
-    "legal", "medical", "German", "financial", "scientific", "political", "musical", "geographic", "religious", "culinary", "athletic",
-    "maritime", "formal", "negative", "past", "hypothetical",
+    "legal",
+    "medical",
+    "German",
+    "financial",
+    "scientific",
+    "political",
+    "musical",
+    "geographic",
+    "religious",
+    "culinary",
+    "athletic",
+    "maritime",
+    "formal",
+    "negative",
+    "past",
+    "hypothetical",
 ];
 const NOUNS: [&str; 20] = [
-    "cats", "contracts", "weather", "equations", "elections", "recipes", "rivers", "functions", "families", "diseases", "prices",
-    "battles", "schools", "colours", "ships", "gods", "deadlines", "errors", "cities", "promises",
+    "cats",
+    "contracts",
+    "weather",
+    "equations",
+    "elections",
+    "recipes",
+    "rivers",
+    "functions",
+    "families",
+    "diseases",
+    "prices",
+    "battles",
+    "schools",
+    "colours",
+    "ships",
+    "gods",
+    "deadlines",
+    "errors",
+    "cities",
+    "promises",
 ];
 
 /// What every record draws from.
@@ -67,8 +110,9 @@ impl Corpus<'_> {
     pub(super) fn write_feature(&self, feature: Feature, rng: &mut StdRng, out: &mut Vec<u8>) {
         let width = feature.top / BARS as f64;
         let act_edges: Vec<f64> = (0..BARS).map(|bar| round((bar as f64 + 0.5) * width, 1e4)).collect();
-        let act_counts: Vec<u32> =
-            (0..BARS).map(|bar| (feature.density * 3e6 * (-0.12 * bar as f64).exp() * rng.random_range(0.6..1.4)) as u32).collect();
+        let act_counts: Vec<u32> = (0..BARS)
+            .map(|bar| (feature.density * 3e6 * (-0.12 * bar as f64).exp() * rng.random_range(0.6..1.4)) as u32)
+            .collect();
         let logit_edges: Vec<f64> = (0..BARS).map(|bar| round((bar as f64 - 25.0) * 0.031, 1e4)).collect();
         let logit_counts: Vec<u32> = (0..BARS)
             .map(|bar| (3000.0 * (-((bar as f64 - 25.0) / 8.0).powi(2)).exp() * rng.random_range(0.8..1.2)) as u32)
@@ -163,10 +207,8 @@ impl Corpus<'_> {
 
     pub(super) fn write_explanation(&self, feature: Feature, rng: &mut StdRng, out: &mut Vec<u8>) {
         let mut pick = |words: &[&'static str]| words.choose(rng).copied().unwrap_or_default();
-        let description = format!(
-            "{} {} {} {} and {}",
-            pick(&SUBJECTS), pick(&LINKS), pick(&ADJECTIVES), pick(&NOUNS), pick(&NOUNS)
-        );
+        let description =
+            format!("{} {} {} {} and {}", pick(&SUBJECTS), pick(&LINKS), pick(&ADJECTIVES), pick(&NOUNS), pick(&NOUNS));
         let row = json!({
             "id": format!("e-{}-{}", self.options.source_id, feature.index), "modelId": self.options.model_id,
             "layer": self.options.source_id, "index": feature.index.to_string(), "authorId": CREATOR, "description": description,

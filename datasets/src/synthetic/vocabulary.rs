@@ -5,14 +5,37 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 const ONSETS: [&str; 24] = [
-    "b", "c", "d", "f", "g", "h", "l", "m", "n", "p", "r", "s", "t", "v", "w", "st", "tr", "pr", "ch", "sh", "th", "br", "gr", "",
+    "b", "c", "d", "f", "g", "h", "l", "m", "n", "p", "r", "s", "t", "v", "w", "st", "tr", "pr", "ch", "sh", "th",
+    "br", "gr", "",
 ];
 const VOWELS: [&str; 10] = ["a", "e", "i", "o", "u", "ea", "io", "ou", "ai", "y"];
 const CODAS: [&str; 16] = ["", "", "", "n", "r", "s", "t", "l", "ng", "nt", "ck", "st", "m", "d", "tion", "ed"];
 /// What a real vocabulary holds besides words, with everything that JSON must escape.
 const ODD: [&str; 24] = [
-    ",", ".", " the", " of", " and", " to", "\n", "\n\n", "\"", "\\", "\t", "\u{0}", "’", " “", "é", "中", "🙂", "\u{fffd}", "<|endoftext|>",
-    "(", ")", "://", " -", "\u{7f}",
+    ",",
+    ".",
+    " the",
+    " of",
+    " and",
+    " to",
+    "\n",
+    "\n\n",
+    "\"",
+    "\\",
+    "\t",
+    "\u{0}",
+    "’",
+    " “",
+    "é",
+    "中",
+    "🙂",
+    "\u{fffd}",
+    "<|endoftext|>",
+    "(",
+    ")",
+    "://",
+    " -",
+    "\u{7f}",
 ];
 
 /// Tokens by falling frequency, drawn by Zipf's law.

@@ -40,14 +40,19 @@ async fn a_truncated_file_names_itself_and_its_line() {
 async fn a_malformed_line_names_its_file_and_number() {
     for (kind, line, reason) in [
         ("features", r#"{"modelId":"tiny-stdlib","layer":"1-res-tiny-db","index":"5000","maxActApprox":NaN}"#, "NaN"),
-        ("activations", r#"{"modelId":"tiny-stdlib","layer":"1-res-tiny-db","index":"3","tokens":["a"],"values":["#, "EOF"),
+        (
+            "activations",
+            r#"{"modelId":"tiny-stdlib","layer":"1-res-tiny-db","index":"3","tokens":["a"],"values":["#,
+            "EOF",
+        ),
         ("explanations", r#"{"modelId":"other","layer":"1-res-tiny-db","index":"3","description":"x"}"#, "belongs to"),
     ] {
         let name = format!("{kind}/batch-1.jsonl.gz");
         let mut lines = 0;
         let error = import_damaged(|source| {
             let path = source.join(&name);
-            let text = std::io::read_to_string(flate2::read::MultiGzDecoder::new(std::fs::File::open(&path).unwrap())).unwrap();
+            let text = std::io::read_to_string(flate2::read::MultiGzDecoder::new(std::fs::File::open(&path).unwrap()))
+                .unwrap();
             lines = text.lines().count();
             let mut encoder = GzEncoder::new(std::fs::File::create(&path).unwrap(), Compression::new(5));
             write!(encoder, "{text}{line}\n").unwrap();

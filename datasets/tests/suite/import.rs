@@ -65,7 +65,10 @@ async fn sources_of_one_model_share_their_contexts() {
     assert_eq!(report.sources[0].rows.get("contexts"), None);
     assert_eq!(database.count("contexts").await, contexts);
     assert_eq!(database.count("sources").await, 2);
-    assert_eq!(database.value("SELECT count(*) FROM activation_records WHERE source_id = '4-res-syn'").await, database.value("SELECT count(*) FROM activations WHERE source_id = '3-res-syn'").await);
+    assert_eq!(
+        database.value("SELECT count(*) FROM activation_records WHERE source_id = '4-res-syn'").await,
+        database.value("SELECT count(*) FROM activations WHERE source_id = '3-res-syn'").await
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,13 +110,23 @@ async fn a_feature_spread_over_several_batches_is_ranked_as_one() {
     write_lines(&source.join("activations/batch-1.jsonl.gz"), &[row(1, 3.0), row(1, 5.0)]);
     write_lines(&source.join("activations/batch-2.jsonl.gz"), &[row(2, 1.0), row(7, 4.0), row(1, 8.0)]);
     let report = database.import(&source).await.unwrap();
-    let ranked = database.rows("SELECT \"index\", \"rank\", max_value FROM activations ORDER BY \"index\", \"rank\"").await;
+    let ranked =
+        database.rows("SELECT \"index\", \"rank\", max_value FROM activations ORDER BY \"index\", \"rank\"").await;
     let expected = [
-        ["1", "0", "8.0"], ["1", "1", "5.0"], ["1", "2", "5.0"], ["1", "3", "3.0"], ["1", "4", "1.0"],
-        ["2", "0", "9.0"], ["2", "1", "1.0"], ["7", "0", "4.0"],
+        ["1", "0", "8.0"],
+        ["1", "1", "5.0"],
+        ["1", "2", "5.0"],
+        ["1", "3", "3.0"],
+        ["1", "4", "1.0"],
+        ["2", "0", "9.0"],
+        ["2", "1", "1.0"],
+        ["7", "0", "4.0"],
     ];
     assert_eq!(ranked, expected);
-    assert!(report.sources[0].warnings.iter().any(|warning| warning.contains("1 features that are not there: 7")), "{report:?}");
+    assert!(
+        report.sources[0].warnings.iter().any(|warning| warning.contains("1 features that are not there: 7")),
+        "{report:?}"
+    );
 }
 
 /// Writes rows as JSON lines, compressed if the name says so.

@@ -19,7 +19,8 @@ fn finished(folder: &Path) -> usize {
 
 /// Starts an import and drops it as soon as `units` of its units are finished.
 async fn interrupt(database: &Database, export: &Path, state: &Path, units: usize) {
-    let options = ImportOptions { threads: Some(1), state_directory: Some(state.to_owned()), ..ImportOptions::default() };
+    let options =
+        ImportOptions { threads: Some(1), state_directory: Some(state.to_owned()), ..ImportOptions::default() };
     let (engine, location) = (database.engine.clone(), export.to_str().unwrap().to_owned());
     let running = tokio::spawn(async move { import(&engine, &location, options, Arc::new(Quiet)).await });
     while finished(state) < units {

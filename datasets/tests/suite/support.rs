@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use latentdb_datasets::Quiet;
 use latentdb_datasets::neuronpedia::{ImportOptions, ImportReport, import};
 use latentdb_datasets::synthetic::{SyntheticOptions, generate};
-use latentdb_datasets::Quiet;
 use latentdb_engine::arrow::compute::concat_batches;
 use latentdb_engine::arrow::util::display::{ArrayFormatter, FormatOptions};
 use latentdb_engine::{Engine, EngineOptions, Result};

@@ -171,11 +171,7 @@ impl TableWriter<'_> {
         Ok(deleted)
     }
 
-    fn update_where(
-        &self,
-        predicate: Option<&Arc<dyn PhysicalExpr>>,
-        assignments: &[Assignment],
-    ) -> Result<u64> {
+    fn update_where(&self, predicate: Option<&Arc<dyn PhysicalExpr>>, assignments: &[Assignment]) -> Result<u64> {
         let (mut numbers, mut rows) = self.rows()?;
         if let Some(predicate) = predicate {
             let chosen = select(predicate, &rows)?;

@@ -60,7 +60,10 @@ impl Merge {
                 let action = match clause.action {
                     MergeIntoAction::Delete => Action::Delete,
                     MergeIntoAction::Update(assignments) => Action::Update(
-                        assignments.into_iter().map(|(column, value)| assign(&column, value)).collect::<Result<_, _>>()?,
+                        assignments
+                            .into_iter()
+                            .map(|(column, value)| assign(&column, value))
+                            .collect::<Result<_, _>>()?,
                     ),
                     MergeIntoAction::Insert { columns, values } => Action::Insert(
                         insert_columns(target, columns)
@@ -113,9 +116,7 @@ impl Merge {
         for (rows, is_of_kind) in [
             (both, is_matched as fn(MergeIntoClauseKind) -> bool),
             (lone, |kind| kind == MergeIntoClauseKind::NotMatchedBySource),
-            (new, |kind| {
-                matches!(kind, MergeIntoClauseKind::NotMatched | MergeIntoClauseKind::NotMatchedByTarget)
-            }),
+            (new, |kind| matches!(kind, MergeIntoClauseKind::NotMatched | MergeIntoClauseKind::NotMatchedByTarget)),
         ] {
             let clauses: Vec<&Clause> = self.clauses.iter().filter(|clause| is_of_kind(clause.kind)).collect();
             changed += self.run(table, &clauses, rows, &numbers, &target, &source)?;

@@ -13,9 +13,9 @@ mod filter;
 mod merge;
 mod provider;
 mod state;
-mod values;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -92,9 +92,11 @@ impl Community {
                     .query_row(&format!("SELECT count(*) FROM \"{}\"", definition.name), [], |row| row.get::<_, i64>(0))
                     .map_err(|error| self.failed(error))?;
                 let bytes = connection
-                    .query_row("SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name = ?1", [definition.name], |row| {
-                        row.get::<_, i64>(0)
-                    })
+                    .query_row(
+                        "SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name = ?1",
+                        [definition.name],
+                        |row| row.get::<_, i64>(0),
+                    )
                     .map_err(|error| self.failed(error))?;
                 Ok((rows.unsigned_abs(), bytes.unsigned_abs()))
             })
@@ -133,9 +135,8 @@ impl Community {
             return Err(Error::new(ErrorKind::ReadOnly, "the database is open read-only"));
         };
         let mut connection = lock(writer);
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(|error| self.failed(error))?;
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| self.failed(error))?;
         let result = job(&transaction)?;
         transaction.commit().map_err(|error| self.failed(error))?;
         Ok(result)
@@ -170,9 +171,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Runs `job` on a thread that may block.
 async fn blocking<T: Send + 'static>(job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(job)
-        .await
-        .unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, format!("a community table's thread died: {error}"))))
+    tokio::task::spawn_blocking(job).await.unwrap_or_else(|error| {
+        Err(Error::new(ErrorKind::Internal, format!("a community table's thread died: {error}")))
+    })
 }
 
 fn failed(path: &Path, error: rusqlite::Error) -> Error {

@@ -124,9 +124,9 @@ impl TableProvider for CommunityTable {
         let assignments = assignments
             .into_iter()
             .map(|(column, value)| {
-                let value = unqualified(vec![value])?.pop().ok_or_else(|| {
-                    DataFusionError::Internal("an assignment without a value".to_owned())
-                })?;
+                let value = unqualified(vec![value])?
+                    .pop()
+                    .ok_or_else(|| DataFusionError::Internal("an assignment without a value".to_owned()))?;
                 Ok(Assignment {
                     column: self.schema.index_of(&column)?,
                     value: state.create_physical_expr(value, &schema)?,

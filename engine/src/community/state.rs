@@ -104,8 +104,9 @@ impl Community {
                 } else {
                     "DO NOTHING"
                 };
-                let statement =
-                    format!("INSERT INTO _views (name, sql, comment) VALUES (?1, ?2, ?3) ON CONFLICT (name) {conflict}");
+                let statement = format!(
+                    "INSERT INTO _views (name, sql, comment) VALUES (?1, ?2, ?3) ON CONFLICT (name) {conflict}"
+                );
                 let stored = transaction
                     .execute(&statement, params![view.name, view.sql, view.comment])
                     .map_err(|error| this.failed(error))?;

@@ -45,8 +45,12 @@ impl ColumnBuilder {
                 Self::Timestamp(TimestampMicrosecondBuilder::new().with_timezone_opt(zone.clone()))
             }
             DataType::List(element) => match element.data_type() {
-                DataType::Int32 => Self::Integers(ListBuilder::new(Int32Builder::new()).with_field(Arc::clone(element))),
-                DataType::Float32 => Self::Reals(ListBuilder::new(Float32Builder::new()).with_field(Arc::clone(element))),
+                DataType::Int32 => {
+                    Self::Integers(ListBuilder::new(Int32Builder::new()).with_field(Arc::clone(element)))
+                }
+                DataType::Float32 => {
+                    Self::Reals(ListBuilder::new(Float32Builder::new()).with_field(Arc::clone(element)))
+                }
                 DataType::Utf8 => Self::Texts(ListBuilder::new(StringBuilder::new()).with_field(Arc::clone(element))),
                 _ => return Err(unknown_type(field)),
             },
@@ -150,9 +154,8 @@ pub(super) fn to_sqlite(batch: &RecordBatch, schema: &SchemaRef) -> Result<Vec<V
 
 /// One column as SQLite's values.
 pub(super) fn column_to_sqlite(column: &ArrayRef, field: &Field) -> Result<Vec<Value>> {
-    let column = cast(column, field.data_type()).map_err(|error| {
-        Error::new(ErrorKind::TypeMismatch, format!("column \"{}\": {error}", field.name()))
-    })?;
+    let column = cast(column, field.data_type())
+        .map_err(|error| Error::new(ErrorKind::TypeMismatch, format!("column \"{}\": {error}", field.name())))?;
     (0..column.len()).map(|row| if column.is_null(row) { Ok(Value::Null) } else { cell(&column, row) }).collect()
 }
 

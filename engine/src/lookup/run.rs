@@ -114,7 +114,9 @@ impl Run<'_> {
             .map(|(value, options)| Ok(SortColumn { values: self.evaluate(value, input)?, options: Some(*options) }))
             .collect::<Result<Vec<_>>>()?;
         let order = lexsort_to_indices(&columns, fetch);
-        Ok(order.and_then(|order| take(input, &UInt64Array::from_iter_values(order.values().iter().map(|row| u64::from(*row))))))
+        Ok(order.and_then(|order| {
+            take(input, &UInt64Array::from_iter_values(order.values().iter().map(|row| u64::from(*row))))
+        }))
     }
 
     fn evaluate(&self, value: &Value, input: &RecordBatch) -> Result<ArrayRef> {
@@ -142,8 +144,8 @@ impl Run<'_> {
 
 /// The rows at `places`; the input itself if that is all of it.
 fn take(input: &RecordBatch, places: &UInt64Array) -> arrow::error::Result<RecordBatch> {
-    let is_all = places.len() == input.num_rows()
-        && places.values().iter().enumerate().all(|(row, place)| row as u64 == *place);
+    let is_all =
+        places.len() == input.num_rows() && places.values().iter().enumerate().all(|(row, place)| row as u64 == *place);
     if is_all { Ok(input.clone()) } else { take_record_batch(input, places) }
 }
 

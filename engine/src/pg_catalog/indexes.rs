@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Int16Builder, Int32Builder, ListArray, StructArray, new_null_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Int16Builder, Int32Builder, ListArray, StructArray, new_null_array};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields, Int16Type};
@@ -126,8 +124,7 @@ pub(super) fn pg_constraint(facts: &dyn CatalogFacts) -> Result<Arc<dyn TablePro
 
 /// `_pg_expandarray`, by which drivers read `indkey`: the elements `x` with their numbers `n` from 1.
 pub(super) fn expand_array() -> ScalarUDF {
-    let fields =
-        Fields::from(vec![Field::new("x", DataType::Int16, true), Field::new("n", DataType::Int32, true)]);
+    let fields = Fields::from(vec![Field::new("x", DataType::Int16, true), Field::new("n", DataType::Int32, true)]);
     let element = Arc::new(Field::new_list_field(DataType::Struct(fields.clone()), true));
     let returns = DataType::List(Arc::clone(&element));
     Function::any("pg_expandarray", &[1], returns, Volatility::Immutable, move |arguments, rows| {

@@ -16,9 +16,9 @@ mod procedures;
 mod relations;
 mod rewrite;
 mod schema;
-mod types;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use std::fmt;
 use std::sync::Arc;

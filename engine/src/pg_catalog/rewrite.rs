@@ -4,8 +4,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, LimitClause, ObjectName, Query, SelectItem, SetExpr, Statement, TableFactor,
-    Value, Visit, VisitMut, Visitor, VisitorMut,
+    BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    LimitClause, ObjectName, Query, SelectItem, SetExpr, Statement, TableFactor, Value, Visit, VisitMut, Visitor,
+    VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -45,7 +46,9 @@ fn name_of_object(expr: &Expr) -> Option<Expr> {
     let Expr::Cast { expr: oid, data_type, .. } = expr else { return None };
     let target = data_type.to_string().to_lowercase();
     match target.rsplit('.').next()? {
-        alias @ ("regclass" | "regtype" | "regnamespace" | "regrole" | "regproc") => parse(&format!("{alias}out({oid})")),
+        alias @ ("regclass" | "regtype" | "regnamespace" | "regrole" | "regproc") => {
+            parse(&format!("{alias}out({oid})"))
+        }
         _ => None,
     }
 }
@@ -201,7 +204,8 @@ fn asks_nothing(query: &Query) -> bool {
     let [from] = select.from.as_slice() else { return false };
     let TableFactor::Table { name, args: None, .. } = &from.relation else { return false };
     let table = name.0.last().and_then(|part| part.as_ident());
-    let is_aggregated = select.projection.iter().any(|item| matches!(item, SelectItem::UnnamedExpr(item) if is_aggregate(item)));
+    let is_aggregated =
+        select.projection.iter().any(|item| matches!(item, SelectItem::UnnamedExpr(item) if is_aggregate(item)));
     // Nothing here is collated differently from its type, so a type's collation is as good as none.
     let is_collation = match select.projection.as_slice() {
         [SelectItem::UnnamedExpr(item)] => last_name(item) == Some("typcollation"),
@@ -236,8 +240,7 @@ fn take_first(query: &mut Query) {
         *item = first_value(item.clone());
     } else if !is_aggregate(item) {
         let one = Expr::Value(Value::Number("1".to_owned(), false).with_empty_span());
-        query.limit_clause =
-            Some(LimitClause::LimitOffset { limit: Some(one), offset: None, limit_by: Vec::new() });
+        query.limit_clause = Some(LimitClause::LimitOffset { limit: Some(one), offset: None, limit_by: Vec::new() });
     }
 }
 

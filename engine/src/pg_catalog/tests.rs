@@ -196,7 +196,18 @@ fn is_setting(statement: &str) -> bool {
 }
 
 const CLIENTS: [&str; 12] = [
-    "adbc", "asyncpg", "dbeaver", "grafana", "jdbc", "metabase", "pgadbc", "pgadmin", "pgcli", "psql", "psql15", "sqlalchemy",
+    "adbc",
+    "asyncpg",
+    "dbeaver",
+    "grafana",
+    "jdbc",
+    "metabase",
+    "pgadbc",
+    "pgadmin",
+    "pgcli",
+    "psql",
+    "psql15",
+    "sqlalchemy",
 ];
 
 #[tokio::test]
@@ -243,7 +254,8 @@ async fn tables_have_rows_sizes_and_comments() {
 
 #[tokio::test]
 async fn a_type_is_known_to_be_an_array() {
-    let arrays = rows("SELECT typname FROM pg_type WHERE typinput = 'pg_catalog.array_in'::regproc AND oid IN (25, 1009)").await;
+    let arrays =
+        rows("SELECT typname FROM pg_type WHERE typinput = 'pg_catalog.array_in'::regproc AND oid IN (25, 1009)").await;
     assert_eq!(arrays, ["_text"]);
 }
 
@@ -259,7 +271,8 @@ async fn a_subquery_gives_an_array() {
 async fn psql_prints_the_columns_of_a_table_with_their_comments() {
     let (context, known) = session();
     let statements = recorded("psql15");
-    let columns = statements.iter().find(|text| text.starts_with("-- \\d+ features") && text.contains("col_description"));
+    let columns =
+        statements.iter().find(|text| text.starts_with("-- \\d+ features") && text.contains("col_description"));
     let lines = answer(&context, &known, columns.unwrap()).await.unwrap();
     assert_eq!(lines.len(), 5, "{lines:?}");
     assert!(lines[0].starts_with("model_id|text|") && lines[0].contains("Model"), "{lines:?}");
@@ -309,7 +322,8 @@ async fn own_functions_are_listed_with_their_arguments() {
          WHERE proname = 'top_logits'",
     )
     .await;
-    let expected = "top_logits|tokens text[], logits real[], k integer DEFAULT 10|TABLE(rank integer, token text, logit real)";
+    let expected =
+        "top_logits|tokens text[], logits real[], k integer DEFAULT 10|TABLE(rank integer, token text, logit real)";
     assert_eq!(listed, [expected]);
 }
 

@@ -98,11 +98,8 @@ pub(crate) fn schema(session: &Arc<Conversation>, call: &Call) -> Result<Option<
 /// Runs `call`.
 pub(crate) async fn execute(session: &Arc<Conversation>, call: &Call) -> Result<Outcome> {
     if session.transaction_status() != TransactionStatus::Idle {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("{} cannot run inside a transaction block", call.tag),
-        )
-        .with_hint("COMMIT first"));
+        return Err(Error::new(ErrorKind::Unsupported, format!("{} cannot run inside a transaction block", call.tag))
+            .with_hint("COMMIT first"));
     }
     super::changes::refuse_if_read_only(session, call.tag)?;
     let procedure = session.shared().procedures.find(&call.procedure)?;
@@ -131,7 +128,10 @@ fn arguments(session: &Arc<Conversation>, procedure: &dyn Procedure, call: &Call
         };
         let value = constants::value(session, expr)?;
         let value = value.cast_to(&parameter.data_type).map_err(|_| {
-            Error::new(ErrorKind::TypeMismatch, format!("{} => {expr} is not of type {}", parameter.name, parameter.data_type))
+            Error::new(
+                ErrorKind::TypeMismatch,
+                format!("{} => {expr} is not of type {}", parameter.name, parameter.data_type),
+            )
         })?;
         match values.get_mut(index) {
             Some(slot) if slot.is_none() => *slot = Some(value),

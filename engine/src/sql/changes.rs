@@ -39,8 +39,11 @@ pub(crate) async fn execute(
 /// Refuses `command` in a read-only transaction or database.
 pub(crate) fn refuse_if_read_only(session: &Conversation, command: &str) -> Result<()> {
     if session.shared().read_only {
-        return Err(Error::new(ErrorKind::ReadOnly, format!("cannot execute {command}: the database is open read-only"))
-            .with_hint("another process may hold the writer's lock"));
+        return Err(Error::new(
+            ErrorKind::ReadOnly,
+            format!("cannot execute {command}: the database is open read-only"),
+        )
+        .with_hint("another process may hold the writer's lock"));
     }
     let vars = session.vars();
     let inside = session.transaction_status() != crate::TransactionStatus::Idle;

@@ -215,4 +215,3 @@ pub(crate) struct Call {
     /// Arguments in order; a name where `name => value` was written.
     pub arguments: Vec<(Option<String>, ast::Expr)>,
 }
-

@@ -76,7 +76,11 @@ impl Conversation {
     }
 
     /// Plans `statement` and works out its parameters and columns.
-    pub(crate) async fn prepare(self: &Arc<Self>, statement: &Statement, hints: &[Option<DataType>]) -> Result<Prepared> {
+    pub(crate) async fn prepare(
+        self: &Arc<Self>,
+        statement: &Statement,
+        hints: &[Option<DataType>],
+    ) -> Result<Prepared> {
         self.refuse_if_failed(&statement.command)?;
         self.refresh().await?;
         let result = self.stop().race(prepared::prepare(self, statement, hints)).await;
@@ -84,7 +88,11 @@ impl Conversation {
     }
 
     /// Runs `prepared` with `parameters`.
-    pub(crate) async fn execute(self: &Arc<Self>, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Outcome> {
+    pub(crate) async fn execute(
+        self: &Arc<Self>,
+        prepared: &Prepared,
+        parameters: Vec<ScalarValue>,
+    ) -> Result<Outcome> {
         self.refuse_if_failed(&prepared.statement.command)?;
         self.refresh().await?;
         *lock(&self.text) = Arc::clone(&prepared.statement.text);

@@ -38,7 +38,11 @@ const BATCH_ROWS: usize = 8192;
 const BATCH_BYTES: usize = 8 << 20;
 
 /// `COPY … TO STDOUT`.
-pub(crate) async fn output(session: &Arc<Conversation>, query: &ast::Statement, options: CopyOptions) -> Result<Outcome> {
+pub(crate) async fn output(
+    session: &Arc<Conversation>,
+    query: &ast::Statement,
+    options: CopyOptions,
+) -> Result<Outcome> {
     let rows = rows(session, query).await?;
     Ok(Outcome::CopyOut(CopyOut { rows, options }))
 }
@@ -116,7 +120,12 @@ impl Target {
             let field = self.schema.field(*index);
             let values = text_values::parse(&texts, field.data_type()).map_err(|bad| {
                 let line = lines.get(bad.row).copied().unwrap_or_default();
-                let message = format!("invalid input for column \"{}\" of type {}: \"{}\"", field.name(), field.data_type(), bad.text);
+                let message = format!(
+                    "invalid input for column \"{}\" of type {}: \"{}\"",
+                    field.name(),
+                    field.data_type(),
+                    bad.text
+                );
                 Error::new(ErrorKind::InvalidValue, message).with_detail(self.place(line))
             })?;
             if let Some(slot) = columns.get_mut(*index) {
@@ -187,7 +196,12 @@ struct Insert {
 }
 
 impl Insert {
-    fn start(session: &Arc<Conversation>, current: &Current, table: &str, provider: Arc<dyn TableProvider>) -> Result<Self> {
+    fn start(
+        session: &Arc<Conversation>,
+        current: &Current,
+        table: &str,
+        provider: Arc<dyn TableProvider>,
+    ) -> Result<Self> {
         let (rows, incoming) = mpsc::channel(2);
         let (done, inserted) = oneshot::channel();
         let state = Arc::new(session.planner()?.state(&current.transaction, Default::default()));
@@ -218,7 +232,11 @@ impl Insert {
     }
 }
 
-fn insert_plan(table: &str, provider: Arc<dyn TableProvider>, incoming: mpsc::Receiver<RecordBatch>) -> Result<LogicalPlan> {
+fn insert_plan(
+    table: &str,
+    provider: Arc<dyn TableProvider>,
+    incoming: mpsc::Receiver<RecordBatch>,
+) -> Result<LogicalPlan> {
     let schema = provider.schema();
     let stream = Arc::new(Incoming { schema: Arc::clone(&schema), rows: std::sync::Mutex::new(Some(incoming)) });
     let source = StreamingTable::try_new(schema, vec![stream])?;
@@ -314,7 +332,8 @@ impl CopySink for Sink {
                 return Err(Error::new(ErrorKind::BadInput, "the COPY has failed already"));
             }
             let session = Arc::clone(&self.session);
-            let place = Target { table: self.target.table.clone(), schema: Arc::clone(&self.target.schema), columns: vec![] };
+            let place =
+                Target { table: self.target.table.clone(), schema: Arc::clone(&self.target.schema), columns: vec![] };
             let result = self.complete().await.map_err(|error| place.placed(error));
             if result.is_err() {
                 session.place().fail();

@@ -63,8 +63,10 @@ impl Format {
             Some("parquet") => Ok(Self::Parquet),
             Some("csv") => Ok(Self::Csv),
             Some("json" | "jsonl" | "ndjson") => Ok(Self::Json),
-            Some(other) => Err(Error::new(ErrorKind::Unsupported, format!("COPY to files of format \"{other}\" is not supported"))
-                .with_hint("FORMAT parquet, csv or json")),
+            Some(other) => {
+                Err(Error::new(ErrorKind::Unsupported, format!("COPY to files of format \"{other}\" is not supported"))
+                    .with_hint("FORMAT parquet, csv or json"))
+            }
             None => Err(Error::new(ErrorKind::InvalidValue, format!("no format is named for \"{path}\""))
                 .with_hint("end the file's name in .parquet, .csv or .json, or name one: WITH (FORMAT parquet)")),
         }
@@ -86,15 +88,18 @@ struct NewFile {
 
 impl NewFile {
     fn create(path: &Path, format: Format, schema: &SchemaRef, options: &CopyOptions) -> Result<Self> {
-        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidValue, format!("{} does not name a file", path.display()))
-        })?;
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .ok_or_else(|| Error::new(ErrorKind::InvalidValue, format!("{} does not name a file", path.display())))?;
         let temporary = path.with_file_name(format!(".{name}.{}", Uuid::new_v4()));
         let file = BufWriter::new(File::create(&temporary).map_err(|error| failed(path, &error))?);
         let writer = match format {
             Format::Parquet => {
-                let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
-                let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties)).map_err(DataFusionError::from);
+                let properties =
+                    WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+                let writer =
+                    ArrowWriter::try_new(file, Arc::clone(schema), Some(properties)).map_err(DataFusionError::from);
                 Writer::Parquet(Box::new(writer?))
             }
             Format::Csv => {
@@ -116,9 +121,7 @@ impl NewFile {
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         let written = match &mut self.writer {
             Some(Writer::Parquet(writer)) => writer.write(batch).map_err(DataFusionError::from),
-            Some(Writer::Csv(writer, schema)) => {
-                flattened(batch, schema).and_then(|batch| Ok(writer.write(&batch)?))
-            }
+            Some(Writer::Csv(writer, schema)) => flattened(batch, schema).and_then(|batch| Ok(writer.write(&batch)?)),
             Some(Writer::Json(writer)) => writer.write(batch).map_err(DataFusionError::from),
             None => Ok(()),
         };

@@ -1,6 +1,8 @@
 //! `COPY`, as Postgres writes it, with `COPY … TO 'file.parquet'` of ours.
 
-use datafusion::sql::sqlparser::ast::{self, CopyLegacyCsvOption, CopyLegacyOption, CopyOption, CopySource, CopyTarget};
+use datafusion::sql::sqlparser::ast::{
+    self, CopyLegacyCsvOption, CopyLegacyOption, CopyOption, CopySource, CopyTarget,
+};
 
 use super::command::{Command, Copy};
 use super::grammar::{Reader, fold, table_name};
@@ -38,9 +40,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Command> {
 
 fn table_and_columns(source: CopySource) -> Result<(String, Vec<String>)> {
     match source {
-        CopySource::Table { table_name: name, columns } => {
-            Ok((table_name(&name)?, columns.iter().map(fold).collect()))
-        }
+        CopySource::Table { table_name: name, columns } => Ok((table_name(&name)?, columns.iter().map(fold).collect())),
         CopySource::Query(_) => Err(Error::new(ErrorKind::Syntax, "COPY … FROM needs the name of a table")),
     }
 }
@@ -80,8 +80,10 @@ impl Layout {
         let options = self.options()?;
         match options.format {
             CopyFormat::Text | CopyFormat::Csv => Ok(options),
-            CopyFormat::Binary => Err(Error::new(ErrorKind::Unsupported, "COPY … FROM in binary format is not supported")
-                .with_hint("FORMAT csv, or FORMAT text")),
+            CopyFormat::Binary => {
+                Err(Error::new(ErrorKind::Unsupported, "COPY … FROM in binary format is not supported")
+                    .with_hint("FORMAT csv, or FORMAT text"))
+            }
         }
     }
 
@@ -153,7 +155,10 @@ fn layout(options: &[CopyOption], legacy: &[CopyLegacyOption]) -> Result<Layout>
                         CopyLegacyCsvOption::Quote(letter) => layout.quote = Some(*letter),
                         CopyLegacyCsvOption::Escape(letter) => layout.escape = Some(*letter),
                         other => {
-                            return Err(Error::new(ErrorKind::Unsupported, format!("COPY option {other} is not supported")));
+                            return Err(Error::new(
+                                ErrorKind::Unsupported,
+                                format!("COPY option {other} is not supported"),
+                            ));
                         }
                     }
                 }

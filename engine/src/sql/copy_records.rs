@@ -180,7 +180,8 @@ impl Records {
         let (mut inside, mut was_quoted) = (false, false);
         let mut bytes = raw.iter().copied().peekable();
         while let Some(byte) = bytes.next() {
-            let escapes = inside && byte == escape && bytes.peek().is_some_and(|next| *next == quote || *next == escape);
+            let escapes =
+                inside && byte == escape && bytes.peek().is_some_and(|next| *next == quote || *next == escape);
             if escapes {
                 text.extend(bytes.next());
             } else if byte == quote {
@@ -251,11 +252,7 @@ mod tests {
     #[test]
     fn text_cut_anywhere_reads_the_same() {
         let input = "1\ta\\tb\n2\t\\N\n3\t\\\\N\\x41\\101\\\nc\n\\.\nignored";
-        let expected = vec![
-            vec![some("1"), some("a\tb")],
-            vec![some("2"), None],
-            vec![some("3"), some("\\NAA\nc")],
-        ];
+        let expected = vec![vec![some("1"), some("a\tb")], vec![some("2"), None], vec![some("3"), some("\\NAA\nc")]];
         for step in 1..=input.len() {
             let rows = read(CopyOptions::new(CopyFormat::Text), 2, input, step).unwrap();
             assert_eq!(rows, expected, "in steps of {step}");

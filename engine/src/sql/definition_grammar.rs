@@ -13,14 +13,22 @@ pub(crate) fn from_ast(statement: ast::Statement) -> Result<Command> {
     let definition = match statement {
         S::CreateTable(create) => Definition::CreateTable(Box::new(create)),
         S::CreateView(view) => create_view(view)?,
-        S::Drop { object_type: ast::ObjectType::Table, names, if_exists, .. } => Definition::DropTable { names, if_exists },
-        S::Drop { object_type: ast::ObjectType::View, names, if_exists, .. } => Definition::DropView { names, if_exists },
+        S::Drop { object_type: ast::ObjectType::Table, names, if_exists, .. } => {
+            Definition::DropTable { names, if_exists }
+        }
+        S::Drop { object_type: ast::ObjectType::View, names, if_exists, .. } => {
+            Definition::DropView { names, if_exists }
+        }
         S::CreateSchema { .. } => return Err(unsupported("CREATE SCHEMA").with_hint("tables are in schema public")),
         S::CreateIndex(_) => {
-            return Err(unsupported("CREATE INDEX").with_hint("tables are sorted by their key and need no index for it"));
+            return Err(
+                unsupported("CREATE INDEX").with_hint("tables are sorted by their key and need no index for it")
+            );
         }
         S::AlterTable(_) => {
-            return Err(unsupported("ALTER TABLE").with_hint("CREATE TABLE new AS SELECT … FROM old, then drop the old one"));
+            return Err(
+                unsupported("ALTER TABLE").with_hint("CREATE TABLE new AS SELECT … FROM old, then drop the old one")
+            );
         }
         other => {
             let text = other.to_string();

@@ -113,7 +113,12 @@ async fn drop_table(session: &Arc<Conversation>, name: &ast::ObjectName) -> Resu
     shared.runtime.finish(async move { database.drop_table(&name).await }).await
 }
 
-async fn comment_on(session: &Arc<Conversation>, table: &str, column: Option<&str>, comment: Option<&str>) -> Result<()> {
+async fn comment_on(
+    session: &Arc<Conversation>,
+    table: &str,
+    column: Option<&str>,
+    comment: Option<&str>,
+) -> Result<()> {
     let shared = session.shared();
     if let Some(view) = shared.community.views()?.into_iter().find(|view| view.name == table) {
         if column.is_some() {

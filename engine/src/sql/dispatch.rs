@@ -26,9 +26,7 @@ pub(crate) async fn execute(
         Command::Show(name) => answers::setting(session.vars(), name),
         Command::ShowAll => answers::settings(session.vars()),
         Command::Transaction(command) => transaction::execute(session, command).await,
-        Command::Definition(definition) => {
-            definitions::execute(session, definition, &prepared.statement.text).await
-        },
+        Command::Definition(definition) => definitions::execute(session, definition, &prepared.statement.text).await,
         Command::Copy(Copy::In { table, columns, options }) => {
             copy::input(session, table, columns, options.clone()).await
         }

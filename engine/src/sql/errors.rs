@@ -134,9 +134,7 @@ fn from_shared(error: &DataFusionError) -> Error {
         DataFusionError::ResourcesExhausted(message) => from_exhausted(message),
         DataFusionError::Execution(message) => from_execution(message),
         DataFusionError::Plan(message) => from_plan(message),
-        DataFusionError::ArrowError(error, _) => {
-            Error::new(ErrorKind::InvalidValue, lower_first(&error.to_string()))
-        }
+        DataFusionError::ArrowError(error, _) => Error::new(ErrorKind::InvalidValue, lower_first(&error.to_string())),
         other => Error::new(ErrorKind::Internal, lower_first(&other.strip_backtrace())),
     }
 }
@@ -244,7 +242,8 @@ fn from_plan(message: &str) -> Error {
         ErrorKind::Ambiguous
     } else if lower.contains("must appear in the group by") || lower.contains("must be in group by") {
         return Error::new(ErrorKind::Syntax, lower_first(text));
-    } else if lower.contains("no function matches") || lower.contains("failed to match any signature")
+    } else if lower.contains("no function matches")
+        || lower.contains("failed to match any signature")
         || lower.contains("failed to coerce arguments")
     {
         ErrorKind::UndefinedFunction

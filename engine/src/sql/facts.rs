@@ -53,9 +53,9 @@ impl CatalogFacts for SessionFacts {
 
     fn relations(&self) -> Vec<Relation> {
         let tables = self.shared.database.facts().into_iter().chain(self.shared.community.facts()).map(table);
-        let built_in = VIEWS.iter().map(|definition| {
-            view(&self.shared, definition.name, definition.sql, Some(definition.comment.to_owned()))
-        });
+        let built_in = VIEWS
+            .iter()
+            .map(|definition| view(&self.shared, definition.name, definition.sql, Some(definition.comment.to_owned())));
         let made = self.shared.community.views().unwrap_or_else(|error| {
             tracing::warn!(%error, "views could not be read");
             Vec::new()

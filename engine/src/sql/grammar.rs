@@ -88,7 +88,8 @@ impl Reader<'_> {
     /// Takes `word` if it is next.
     pub(crate) fn accept(&mut self, word: &str) -> bool {
         let next = self.parser.peek_token().token;
-        let is_next = matches!(&next, Token::Word(Word { value, quote_style: None, .. }) if value.eq_ignore_ascii_case(word));
+        let is_next =
+            matches!(&next, Token::Word(Word { value, quote_style: None, .. }) if value.eq_ignore_ascii_case(word));
         if is_next {
             self.parser.next_token();
         }

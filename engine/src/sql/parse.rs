@@ -128,11 +128,10 @@ pub(crate) fn from_planner(statement: PlannerStatement) -> Result<Command> {
                 Err(Error::new(ErrorKind::Unsupported, "cannot explain this kind of statement"))
             }
         }
-        PlannerStatement::CreateExternalTable(_) => Err(Error::new(
-            ErrorKind::Unsupported,
-            "CREATE EXTERNAL TABLE is not supported",
-        )
-        .with_hint("load the file with COPY … FROM STDIN")),
+        PlannerStatement::CreateExternalTable(_) => {
+            Err(Error::new(ErrorKind::Unsupported, "CREATE EXTERNAL TABLE is not supported")
+                .with_hint("load the file with COPY … FROM STDIN"))
+        }
         PlannerStatement::CopyTo(_) | PlannerStatement::Reset(_) => {
             Err(Error::new(ErrorKind::Internal, "a statement was read by the wrong grammar"))
         }

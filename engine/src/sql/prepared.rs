@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::Poll;
 
-use arrow::record_batch::RecordBatch;
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use arrow::record_batch::RecordBatch;
 use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::execution::SessionState;
@@ -17,8 +17,8 @@ use super::command::{Command, Copy};
 use super::conversation::Conversation;
 use super::planner::Planned;
 use super::{answers, changes, explain, names, parameters, rebase};
-use crate::storage::transaction::Transaction;
 use crate::lookup::{self, Lookup};
+use crate::storage::transaction::Transaction;
 use crate::{Error, ErrorKind, Prepared, Result, Statement};
 
 /// A plan whose parameters have no values yet.
@@ -294,7 +294,11 @@ fn cast_parameters(prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<
     parameters
         .into_iter()
         .zip(&prepared.parameters)
-        .map(|(value, data_type)| if value.data_type() == *data_type { Ok(value) } else { Ok(value.cast_to(data_type)?) })
+        .map(
+            |(value, data_type)| {
+                if value.data_type() == *data_type { Ok(value) } else { Ok(value.cast_to(data_type)?) }
+            },
+        )
         .collect()
 }
 

@@ -20,9 +20,7 @@ pub(crate) fn rebase(plan: &LogicalPlan, transaction: &Arc<Transaction>) -> Resu
         let LogicalPlan::TableScan(scan) = node else { return Ok(Transformed::no(node)) };
         match scanned(&scan, transaction) {
             Scanned::Current => Ok(Transformed::no(LogicalPlan::TableScan(scan))),
-            Scanned::Moved(source) => {
-                Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan })))
-            }
+            Scanned::Moved(source) => Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan }))),
             Scanned::Stale => {
                 stale = true;
                 Ok(Transformed::new(LogicalPlan::TableScan(scan), false, TreeNodeRecursion::Stop))

@@ -113,7 +113,12 @@ pub(crate) fn found(batch: RecordBatch) -> Result<RowStream> {
 }
 
 /// Runs `plan`, which changes rows, to its end; answers how many it changed.
-pub(crate) async fn count(runtime: &QueryRuntime, state: Arc<SessionState>, plan: LogicalPlan, stop: &Stop) -> Result<u64> {
+pub(crate) async fn count(
+    runtime: &QueryRuntime,
+    state: Arc<SessionState>,
+    plan: LogicalPlan,
+    stop: &Stop,
+) -> Result<u64> {
     let work = runtime.run(async move {
         let physical = match &plan {
             LogicalPlan::Dml(change) => rewrite::plan_change(&state, change)?,

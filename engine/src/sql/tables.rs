@@ -21,7 +21,10 @@ pub(crate) async fn create(session: &Arc<Conversation>, create: &ast::CreateTabl
     let shared = session.shared();
     let name = table_name(&create.name)?;
     let transaction = shared.database.begin();
-    if transaction.table(&name).is_some() || shared.community.table(&name).is_some() || shared.view_schemas.get(&name).is_some() {
+    if transaction.table(&name).is_some()
+        || shared.community.table(&name).is_some()
+        || shared.view_schemas.get(&name).is_some()
+    {
         if create.if_not_exists {
             let notice = Some(format!("relation \"{name}\" already exists, skipping"));
             return Ok(Outcome::Done { command: "CREATE TABLE", notice });
@@ -38,7 +41,8 @@ pub(crate) async fn create(session: &Arc<Conversation>, create: &ast::CreateTabl
     let planning = prepared::on_query_threads(session, &transaction, query, Vec::new());
     let planned = session.stop().race(planning).await?;
     let schema = storable_schema(&prepared::columns(&planned.plan))?;
-    add(session, NewTable { name: name.clone(), schema: Arc::new(schema), primary_key: Vec::new(), comment: None }).await?;
+    add(session, NewTable { name: name.clone(), schema: Arc::new(schema), primary_key: Vec::new(), comment: None })
+        .await?;
     match fill(session, &name, planned).await {
         Ok(rows) => Ok(Outcome::Changed { command: "SELECT", rows }),
         Err(error) => {
@@ -67,7 +71,11 @@ async fn fill(session: &Arc<Conversation>, name: &str, planned: super::planner::
     Ok(rows)
 }
 
-fn insertion(rows: LogicalPlan, name: &str, target: Arc<dyn datafusion::catalog::TableProvider>) -> Result<LogicalPlan> {
+fn insertion(
+    rows: LogicalPlan,
+    name: &str,
+    target: Arc<dyn datafusion::catalog::TableProvider>,
+) -> Result<LogicalPlan> {
     let schema = target.schema();
     let columns: Vec<Expr> = rows.schema().columns().into_iter().map(Expr::Column).collect();
     let casts = columns
@@ -116,8 +124,11 @@ fn definition(session: &Arc<Conversation>, create: &ast::CreateTable) -> Result<
                     key.push(name.clone());
                 }
                 other => {
-                    return Err(Error::new(ErrorKind::Unsupported, format!("{other} on column \"{name}\" is not supported"))
-                        .with_hint("columns can be NOT NULL and PRIMARY KEY"));
+                    return Err(Error::new(
+                        ErrorKind::Unsupported,
+                        format!("{other} on column \"{name}\" is not supported"),
+                    )
+                    .with_hint("columns can be NOT NULL and PRIMARY KEY"));
                 }
             }
         }
@@ -149,11 +160,14 @@ fn storable_schema(schema: &Schema) -> Result<Schema> {
     let mut fields: Vec<Field> = Vec::new();
     for field in schema.fields() {
         if fields.iter().any(|other| other.name() == field.name()) {
-            return Err(Error::new(ErrorKind::Duplicate, format!("column \"{}\" specified more than once", field.name()))
-                .with_hint("give one of them another name with AS"));
+            return Err(Error::new(
+                ErrorKind::Duplicate,
+                format!("column \"{}\" specified more than once", field.name()),
+            )
+            .with_hint("give one of them another name with AS"));
         }
-        let data_type = storable(field.data_type())
-            .ok_or_else(|| not_storable(field.name(), &field.data_type().to_string()))?;
+        let data_type =
+            storable(field.data_type()).ok_or_else(|| not_storable(field.name(), &field.data_type().to_string()))?;
         fields.push(Field::new(field.name(), data_type, true));
     }
     Ok(Schema::new(fields))
@@ -169,9 +183,15 @@ fn not_storable(column: &str, data_type: &str) -> Error {
 fn storable(data_type: &DataType) -> Option<DataType> {
     use DataType as T;
     Some(match data_type {
-        T::Boolean | T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::Float32 | T::Float64 | T::Date32 | T::Decimal128(..) => {
-            data_type.clone()
-        }
+        T::Boolean
+        | T::Int8
+        | T::Int16
+        | T::Int32
+        | T::Int64
+        | T::Float32
+        | T::Float64
+        | T::Date32
+        | T::Decimal128(..) => data_type.clone(),
         T::Null | T::Utf8 | T::LargeUtf8 | T::Utf8View => T::Utf8,
         T::UInt8 => T::Int16,
         T::UInt16 => T::Int32,

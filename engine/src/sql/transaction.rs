@@ -196,8 +196,11 @@ fn rollback_to(session: &Arc<Conversation>, name: &str) -> Result<Outcome> {
         }
         Ok(_) => {
             *place = Place::Failed(block);
-            Err(Error::new(ErrorKind::Unsupported, format!("rows were changed since savepoint \"{name}\"; that cannot be undone alone"))
-                .with_hint("ROLLBACK the whole transaction"))
+            Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("rows were changed since savepoint \"{name}\"; that cannot be undone alone"),
+            )
+            .with_hint("ROLLBACK the whole transaction"))
         }
         Err(error) => {
             *place = Place::Failed(block);
@@ -209,9 +212,10 @@ fn rollback_to(session: &Arc<Conversation>, name: &str) -> Result<Outcome> {
 impl Block {
     /// Where the newest savepoint called `name` stands.
     fn find(&self, name: &str) -> Result<usize> {
-        self.savepoints.iter().rposition(|savepoint| savepoint.name == name).ok_or_else(|| {
-            Error::new(ErrorKind::UndefinedObject, format!("savepoint \"{name}\" does not exist"))
-        })
+        self.savepoints
+            .iter()
+            .rposition(|savepoint| savepoint.name == name)
+            .ok_or_else(|| Error::new(ErrorKind::UndefinedObject, format!("savepoint \"{name}\" does not exist")))
     }
 }
 

@@ -10,12 +10,12 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     self, Assignment, BinaryOperator, ConflictTarget, DoUpdate, Expr, Ident, Insert, MergeAction, MergeClause,
-    MergeClauseKind, MergeInsertExpr, MergeInsertKind, MergeUpdateExpr, ObjectName, OnConflictAction,
-    OnInsert, Parens, Statement, TableAlias, TableAliasColumnDef, TableFactor, TableObject, Values, VisitMut, VisitorMut,
+    MergeClauseKind, MergeInsertExpr, MergeInsertKind, MergeUpdateExpr, ObjectName, OnConflictAction, OnInsert, Parens,
+    Statement, TableAlias, TableAliasColumnDef, TableFactor, TableObject, Values, VisitMut, VisitorMut,
 };
-use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 
 use super::conversation::Conversation;
 use super::grammar::{fold, table_name};
@@ -118,10 +118,9 @@ fn target_factor(table: &str, insert: &Insert) -> TableFactor {
 
 /// The inserted rows, under the name that `SET` refers to them by.
 fn source(insert: &Insert, columns: &[String]) -> Result<TableFactor> {
-    let query = insert
-        .source
-        .clone()
-        .ok_or_else(|| Error::new(ErrorKind::Unsupported, "INSERT … DEFAULT VALUES with ON CONFLICT is not supported"))?;
+    let query = insert.source.clone().ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "INSERT … DEFAULT VALUES with ON CONFLICT is not supported")
+    })?;
     let columns = columns.iter().map(|column| TableAliasColumnDef { name: ident(column), data_type: None }).collect();
     let alias = TableAlias { explicit: true, name: ident(EXCLUDED), columns, at: None };
     Ok(TableFactor::Derived { lateral: false, subquery: query, alias: Some(alias), sample: None })

@@ -104,8 +104,11 @@ impl SessionVars {
     fn assign_planner(&self, name: &str, value: Option<&str>) -> Result<()> {
         let name = name.to_lowercase();
         if self.planner_default(&name).is_none() {
-            return Err(Error::new(ErrorKind::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""))
-                .with_hint("SHOW ALL lists the settings"));
+            return Err(Error::new(
+                ErrorKind::UndefinedObject,
+                format!("unrecognized configuration parameter \"{name}\""),
+            )
+            .with_hint("SHOW ALL lists the settings"));
         }
         let mut values = self.write();
         match value {

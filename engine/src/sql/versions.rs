@@ -36,7 +36,9 @@ pub(crate) async fn pin(
             TableVersion::TimestampAsOf(expr) | TableVersion::ForSystemTimeAsOf(expr) => {
                 Version::Time(time(planner, transaction, expr)?)
             }
-            _ => return Err(Error::new(ErrorKind::Unsupported, "only VERSION AS OF and TIMESTAMP AS OF are supported")),
+            _ => {
+                return Err(Error::new(ErrorKind::Unsupported, "only VERSION AS OF and TIMESTAMP AS OF are supported"));
+            }
         };
         let provider = transaction.table_at(&table, version).await?;
         pinned.insert(alias, Arc::new(super::pinned::PinnedTable::new(provider)) as Arc<dyn TableProvider>);

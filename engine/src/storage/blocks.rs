@@ -16,8 +16,8 @@ use arrow::row::{Row, RowConverter, Rows, SortField};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
-use object_store::{ObjectStore, ObjectStoreExt};
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
 use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream, ParquetRecordBatchStreamBuilder};
@@ -138,12 +138,7 @@ impl BlockCache {
 
     /// The columns `columns` (places in the table's schema) of each of `blocks`, which ascend. What is not in the
     /// cache is read in one go: to read from a column, its dictionary has to be decoded, and that once.
-    async fn columns(
-        &self,
-        file: &SortedFile,
-        blocks: &[usize],
-        columns: &[usize],
-    ) -> Result<Vec<Vec<ArrayRef>>> {
+    async fn columns(&self, file: &SortedFile, blocks: &[usize], columns: &[usize]) -> Result<Vec<Vec<ArrayRef>>> {
         let key = |block: usize, column: usize| ColumnOfBlock { file: file.number, block, column };
         let cached = |block: usize| -> Option<Vec<ArrayRef>> {
             columns.iter().map(|column| self.columns.get(&key(block, *column))).collect()
@@ -283,12 +278,9 @@ impl SortedFile {
         selection: Option<RowSelection>,
     ) -> Result<ParquetRecordBatchStream<FileReader>> {
         let names: Vec<&String> = self.schema.fields().iter().map(|field| field.name()).collect();
-        let wanted: Vec<usize> = columns
-            .iter()
-            .filter_map(|column| self.metadata.schema().index_of(names.get(*column)?).ok())
-            .collect();
-        let reader =
-            FileReader { store: Arc::clone(&self.store), path: self.path.clone(), size: self.size };
+        let wanted: Vec<usize> =
+            columns.iter().filter_map(|column| self.metadata.schema().index_of(names.get(*column)?).ok()).collect();
+        let reader = FileReader { store: Arc::clone(&self.store), path: self.path.clone(), size: self.size };
         let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, self.metadata.clone())
             .with_batch_size(self.block_rows.max(8192));
         let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
@@ -347,9 +339,8 @@ impl AsyncFileReader for FileReader {
     ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
         let indexed = options.map_or(PageIndexPolicy::Skip, |_| PageIndexPolicy::Optional);
         let size = self.size;
-        let reader = ParquetMetaDataReader::new()
-            .with_page_index_policy(indexed)
-            .with_prefetch_hint(Some(FOOTER_BYTES));
+        let reader =
+            ParquetMetaDataReader::new().with_page_index_policy(indexed).with_prefetch_hint(Some(FOOTER_BYTES));
         async move { reader.load_and_finish(self, size).await.map(Arc::new) }.boxed()
     }
 }

@@ -17,7 +17,8 @@ use futures::future::BoxFuture;
 
 use crate::{Error, ErrorKind};
 
-type Run = dyn Fn(Vec<SendableRecordBatchStream>, Arc<TaskContext>) -> BoxFuture<'static, PlanResult<u64>> + Send + Sync;
+type Run =
+    dyn Fn(Vec<SendableRecordBatchStream>, Arc<TaskContext>) -> BoxFuture<'static, PlanResult<u64>> + Send + Sync;
 
 /// Runs a change over its inputs' rows and yields one row, `count`.
 ///
@@ -97,11 +98,8 @@ impl ExecutionPlan for ChangeExec {
         if partition != 0 {
             return Err(Error::new(ErrorKind::Internal, format!("{} has no partition {partition}", self.label)).into());
         }
-        let inputs = self
-            .inputs
-            .iter()
-            .map(|input| input.execute(0, Arc::clone(&context)))
-            .collect::<PlanResult<Vec<_>>>()?;
+        let inputs =
+            self.inputs.iter().map(|input| input.execute(0, Arc::clone(&context))).collect::<PlanResult<Vec<_>>>()?;
         let run = Arc::clone(&self.run);
         let schema = count_schema();
         let rows = Arc::clone(&schema);

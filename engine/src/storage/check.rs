@@ -104,7 +104,9 @@ fn check_bytes(snapshot: &TableSnapshot, file: &LiveFile, bytes: Bytes) -> Resul
         }
     }
     match file.rows {
-        Some(expected) if expected != rows => Err(damaged(format!("the file has {rows} rows, the log says {expected}"))),
+        Some(expected) if expected != rows => {
+            Err(damaged(format!("the file has {rows} rows, the log says {expected}")))
+        }
         _ => Ok(rows),
     }
 }

@@ -15,11 +15,11 @@ use object_store::ObjectStore;
 
 use super::blocks::BlockCache;
 use super::failure::{delta_error, store_error};
-use super::{follow, journal};
 use super::location::Location;
 use super::lock::WriterLock;
 use super::table::{PRIMARY_KEY, SORT_KEY, Table, TableMap, TableSnapshot};
 use super::transaction::{Transaction, undefined};
+use super::{follow, journal};
 use crate::schema::{self, DELTA_TABLES};
 use crate::{EngineOptions, Error, ErrorKind, Result};
 
@@ -298,8 +298,11 @@ impl Database {
     pub(crate) async fn drop_table(&self, name: &str) -> Result<()> {
         self.check_writable()?;
         if schema::delta_table(name).is_some() {
-            return Err(Error::new(ErrorKind::Permission, format!("table \"{name}\" is built in and cannot be dropped"))
-                .with_hint(format!("DELETE FROM {name} empties it")));
+            return Err(Error::new(
+                ErrorKind::Permission,
+                format!("table \"{name}\" is built in and cannot be dropped"),
+            )
+            .with_hint(format!("DELETE FROM {name} empties it")));
         }
         let table = self.table(name)?;
         let _in_line = table.commit_lock.lock().await;
@@ -332,7 +335,12 @@ impl Database {
                     ));
                 }
                 let metadata = HashMap::from([("comment".to_owned(), comment.unwrap_or_default().into())]);
-                delta.update_field_metadata().with_field_name(column).with_metadata(metadata).await.map_err(delta_error)?
+                delta
+                    .update_field_metadata()
+                    .with_field_name(column)
+                    .with_metadata(metadata)
+                    .await
+                    .map_err(delta_error)?
             }
         };
         let state = state.snapshot().map_err(delta_error)?.clone();
@@ -442,7 +450,12 @@ fn storable(table: &NewTable) -> Result<SchemaRef> {
         let data_type = super::delta_types::storable_type(field.data_type()).ok_or_else(|| {
             Error::new(
                 ErrorKind::Unsupported,
-                format!("column \"{}\" of table \"{}\" has a type that cannot be stored: {}", field.name(), table.name, field.data_type()),
+                format!(
+                    "column \"{}\" of table \"{}\" has a type that cannot be stored: {}",
+                    field.name(),
+                    table.name,
+                    field.data_type()
+                ),
             )
         })?;
         let nullable = field.is_nullable() && !table.primary_key.contains(field.name());

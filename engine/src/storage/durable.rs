@@ -48,7 +48,10 @@ impl ObjectStore for DurableStore {
             PutMode::Overwrite => false,
             PutMode::Create => true,
             PutMode::Update(_) => {
-                return Err(Error::NotImplemented { operation: "conditional update".into(), implementer: self.to_string() });
+                return Err(Error::NotImplemented {
+                    operation: "conditional update".into(),
+                    implementer: self.to_string(),
+                });
             }
         };
         blocking(move || put_durably(&target, &payload, create)).await?;
@@ -131,9 +134,8 @@ fn put_durably(target: &FilePath, payload: &PutPayload, create: bool) -> Result<
     }
     // '#' and a number mark a file under way: `LocalFileSystem` hides such names from listings.
     let staged = staged_path(target);
-    let written = write_synced(&staged, payload).and_then(|()| {
-        if create { fs::hard_link(&staged, target) } else { fs::rename(&staged, target) }
-    });
+    let written = write_synced(&staged, payload)
+        .and_then(|()| if create { fs::hard_link(&staged, target) } else { fs::rename(&staged, target) });
     if create || written.is_err() {
         // After a hard link the staged name is superfluous; after a failure so are its bytes.
         let _ = fs::remove_file(&staged);
@@ -229,7 +231,8 @@ mod tests {
         assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap().as_ref(), b"first");
         store.put(&path, PutPayload::from_static(b"third")).await.unwrap();
         assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap().as_ref(), b"third");
-        let names: Vec<_> = fs::read_dir(directory.path().join("log")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            fs::read_dir(directory.path().join("log")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, ["0.json"]);
     }
 }

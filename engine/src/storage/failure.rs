@@ -22,7 +22,9 @@ pub(crate) fn delta_error(error: DeltaTableError) -> Error {
         DeltaTableError::InvalidVersion(version) => {
             Error::new(ErrorKind::UndefinedObject, format!("version {version} of the table does not exist"))
         }
-        DeltaTableError::Parquet { source } => Error::new(ErrorKind::Corrupt, format!("a data file is damaged: {source}")),
+        DeltaTableError::Parquet { source } => {
+            Error::new(ErrorKind::Corrupt, format!("a data file is damaged: {source}"))
+        }
         DeltaTableError::InvalidJsonLog { line, version, .. } => {
             Error::new(ErrorKind::Corrupt, format!("the table's log is damaged at version {version}: {line}"))
         }
@@ -33,7 +35,9 @@ pub(crate) fn delta_error(error: DeltaTableError) -> Error {
 /// An error of the object store.
 pub(crate) fn store_error(error: object_store::Error) -> Error {
     let kind = match &error {
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => ErrorKind::Permission,
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            ErrorKind::Permission
+        }
         _ => ErrorKind::Io,
     };
     let text = error.to_string();

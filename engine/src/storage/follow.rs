@@ -83,9 +83,10 @@ async fn newest(known: &Seen) -> Result<Option<Seen>> {
 
 fn is_same(before: &View, after: &View) -> bool {
     before.len() == after.len()
-        && before.iter().zip(after).all(|((name, old), (same_name, new))| {
-            name == same_name && old.state.version() == new.state.version()
-        })
+        && before
+            .iter()
+            .zip(after)
+            .all(|((name, old), (same_name, new))| name == same_name && old.state.version() == new.state.version())
 }
 
 /// Snapshots of `view`, with what the journal adds to it.

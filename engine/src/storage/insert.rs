@@ -66,8 +66,10 @@ impl DataSink for InsertSink {
                 return Ok(written);
             }
         }
-        let pending =
-            first.iter().map(|batch| conform(batch, &self.schema, &self.table.name)).collect::<crate::Result<Vec<_>>>()?;
+        let pending = first
+            .iter()
+            .map(|batch| conform(batch, &self.schema, &self.table.name))
+            .collect::<crate::Result<Vec<_>>>()?;
         self.transaction.stage_rows(&self.table, pending);
         Ok(rows as u64)
     }

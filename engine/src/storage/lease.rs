@@ -91,8 +91,7 @@ impl Lease {
 
     async fn acquire_at(pace: Pace, location: &Location) -> Result<Self> {
         let (store, path) = (Arc::clone(location.store()), location.path(OBJECT));
-        let claim =
-            Claim { owner: owner(), holder: uuid::Uuid::new_v4().to_string(), renewal: 0, released: false };
+        let claim = Claim { owner: owner(), holder: uuid::Uuid::new_v4().to_string(), renewal: 0, released: false };
         loop {
             let mode = match read(&store, &path).await? {
                 None => PutMode::Create,
@@ -185,8 +184,11 @@ async fn watch(store: &Arc<dyn ObjectStore>, path: &Path, found: &Claim, pace: P
             Some((claim, _)) if claim.released => return Ok(()),
             Some((claim, _)) if claim == *found => {}
             Some((claim, _)) => {
-                return Err(Error::new(ErrorKind::ReadOnly, format!("the database is open for writing by {}", claim.owner))
-                    .with_hint("connect to that process (psql, HTTP), stop it, or open the database read-only"));
+                return Err(Error::new(
+                    ErrorKind::ReadOnly,
+                    format!("the database is open for writing by {}", claim.owner),
+                )
+                .with_hint("connect to that process (psql, HTTP), stop it, or open the database read-only"));
             }
             None => return Ok(()),
         }

@@ -109,7 +109,8 @@ impl Load {
             .iter()
             .map(|file| LiveFile::new(file.add()?, &snapshot.schema).map(Arc::new))
             .collect::<Result<Vec<_>>>()?;
-        let (transaction, state, schema) = (Arc::clone(&self.transaction), self.state.clone(), Arc::clone(&snapshot.schema));
+        let (transaction, state, schema) =
+            (Arc::clone(&self.transaction), self.state.clone(), Arc::clone(&snapshot.schema));
         let merging = async move { merged_files(&transaction, &handle, &snapshot, live, &state).await };
         let adds = self.runtime.run(merging).await?;
         let merged = adds

@@ -36,8 +36,10 @@ impl Location {
                 Self::directory(path)
             }
             // A one-letter scheme is a Windows drive; everything else with "://" was meant as a URL.
-            Ok(url) if text.contains("://") => Err(unusable(text, &format!("scheme \"{}\" is not known", url.scheme()))
-                .with_hint("give a directory, or an s3://bucket/prefix URL")),
+            Ok(url) if text.contains("://") => {
+                Err(unusable(text, &format!("scheme \"{}\" is not known", url.scheme()))
+                    .with_hint("give a directory, or an s3://bucket/prefix URL"))
+            }
             _ => Self::directory(PathBuf::from(text)),
         }
     }
@@ -100,10 +102,8 @@ impl Location {
 
     /// The Delta log of the table in `relative`.
     pub(crate) fn log_store(&self, relative: &str) -> Result<LogStoreRef> {
-        let url = self
-            .url
-            .join(&format!("{relative}/"))
-            .map_err(|error| unusable(self.url.as_str(), &error.to_string()))?;
+        let url =
+            self.url.join(&format!("{relative}/")).map_err(|error| unusable(self.url.as_str(), &error.to_string()))?;
         let table_store: Arc<dyn ObjectStore> =
             Arc::new(PrefixStore::new(Arc::clone(&self.store), self.path(relative)));
         Ok(default_logstore(table_store, Arc::clone(&self.store), &url, &StorageConfig::default()))

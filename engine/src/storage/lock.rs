@@ -71,7 +71,9 @@ impl WriterLock {
             Err(fs::TryLockError::WouldBlock) => return Ok(None),
             Err(fs::TryLockError::Error(error)) if error.kind() == IoErrorKind::Unsupported => {
                 return Err(Error::new(ErrorKind::Io, format!("{} cannot be locked: {error}", path.display()))
-                    .with_hint("the file system has no locks: open the database read-only, or move it to a local disk"));
+                    .with_hint(
+                        "the file system has no locks: open the database read-only, or move it to a local disk",
+                    ));
             }
             Err(fs::TryLockError::Error(error)) => {
                 return Err(Error::new(ErrorKind::Io, format!("cannot lock {}: {error}", path.display())));

@@ -75,7 +75,14 @@ impl Database {
 /// Small files, and large ones whose key range a small one falls into: together they make sorted,
 /// disjoint files again.
 fn mergeable(snapshot: &TableSnapshot) -> Vec<Arc<LiveFile>> {
-    snapshot.files.iter().filter(|file| file.size() < SMALL_FILE_BYTES || !file.is_sorted_by(&snapshot.sort_key) && !snapshot.sort_key.is_empty()).cloned().collect()
+    snapshot
+        .files
+        .iter()
+        .filter(|file| {
+            file.size() < SMALL_FILE_BYTES || !file.is_sorted_by(&snapshot.sort_key) && !snapshot.sort_key.is_empty()
+        })
+        .cloned()
+        .collect()
 }
 
 /// Writes the rows of `files` into fewer files, sorted.

@@ -134,8 +134,7 @@ impl Merge {
     ) -> PlanResult<Self> {
         let width = target.fields().len();
         let rename = |expr: Expr| rename(expr, schema, width);
-        let mut merge =
-            Self { table, on: rename(on)?, matched: vec![], by_source: vec![], by_target: vec![] };
+        let mut merge = Self { table, on: rename(on)?, matched: vec![], by_source: vec![], by_target: vec![] };
         for clause in clauses {
             let predicate = clause.predicate.map(&rename).transpose()?;
             let action = match clause.action {
@@ -241,8 +240,9 @@ impl Run<'_> {
             .map(|(place, field)| ident(field.name()).alias(format!("t{place}")))
             .chain([ident(FILE_COLUMN)])
             .collect();
-        let mut rows = LogicalPlanBuilder::scan("target", provider_as_source(Arc::new(SubsetProvider::new(scanned))), None)?
-            .project(columns)?;
+        let mut rows =
+            LogicalPlanBuilder::scan("target", provider_as_source(Arc::new(SubsetProvider::new(scanned))), None)?
+                .project(columns)?;
         for bound in bounds {
             rows = rows.filter(bound.clone())?;
         }
@@ -264,10 +264,8 @@ impl Run<'_> {
 
     /// Numbers of the files with matched rows.
     async fn pairs(&self, bounds: &[Expr]) -> PlanResult<BTreeSet<usize>> {
-        let numbered = self
-            .target_rows(&self.target.files, bounds)?
-            .window(vec![row_number().alias(TARGET_ROW)])?
-            .build()?;
+        let numbered =
+            self.target_rows(&self.target.files, bounds)?.window(vec![row_number().alias(TARGET_ROW)])?.build()?;
         let plan = LogicalPlanBuilder::from(numbered)
             .join_on(self.source.scan()?.build()?, JoinType::Inner, [self.join_condition()])?
             .aggregate(vec![ident(FILE_COLUMN), ident(TARGET_ROW)], vec![count(lit(1_i64)).alias("n")])?
@@ -305,9 +303,11 @@ impl Run<'_> {
 
     /// Target rows of `files` beside the source row that changes them, and the number of the action.
     fn joined(&self, files: &[Arc<LiveFile>]) -> PlanResult<LogicalPlanBuilder> {
-        let rows = self
-            .target_rows(files, &[])?
-            .join_on(self.source.scan()?.build()?, JoinType::Left, [self.join_condition()])?;
+        let rows = self.target_rows(files, &[])?.join_on(
+            self.source.scan()?.build()?,
+            JoinType::Left,
+            [self.join_condition()],
+        )?;
         let matched = ident(SOURCE_ROW).is_not_null();
         let mut action = lit(-1_i32);
         for (number, clause) in self.actions().into_iter().rev() {
@@ -321,7 +321,8 @@ impl Run<'_> {
             };
             action = when(applies, lit(number_of(number))).otherwise(action)?;
         }
-        let columns: Vec<Expr> = rows.schema().columns().into_iter().map(Expr::Column).chain([action.alias(ACTION)]).collect();
+        let columns: Vec<Expr> =
+            rows.schema().columns().into_iter().map(Expr::Column).chain([action.alias(ACTION)]).collect();
         rows.project(columns)
     }
 

@@ -55,7 +55,10 @@ impl DeltaTableProvider {
     /// The transaction that takes changes.
     pub(crate) fn transaction(&self) -> PlanResult<&Arc<Transaction>> {
         let transaction = self.transaction.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, format!("an older version of table \"{}\" cannot be changed", self.table.name))
+            Error::new(
+                ErrorKind::Unsupported,
+                format!("an older version of table \"{}\" cannot be changed", self.table.name),
+            )
         })?;
         transaction.check_writable()?;
         Ok(transaction)

@@ -16,8 +16,8 @@ use datafusion::execution::context::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::functions_aggregate::count::count;
 use datafusion::logical_expr::logical_plan::TableScanBuilder;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, cast, col, is_true, lit};
 use datafusion::logical_expr::{DmlStatement, WriteOp};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableScan, cast, col, is_true, lit};
 use datafusion::physical_plan::{ExecutionPlan, collect, execute_stream};
 
 use super::change::ChangeExec;
@@ -25,8 +25,8 @@ use super::files::LiveFile;
 use super::provider::DeltaTableProvider;
 use super::scan::{FILE_COLUMN, ScanTarget};
 use super::subset::SubsetProvider;
-use super::transaction::Transaction;
 use super::table::Table;
+use super::transaction::Transaction;
 use super::writer::write_sorted_stream;
 use crate::{Error, ErrorKind, Result};
 
@@ -55,7 +55,8 @@ pub(crate) fn plan_change(state: &SessionState, dml: &DmlStatement) -> PlanResul
         _ => format!("DeltaUpdate(table={name})"),
     };
     Ok(Some(Arc::new(ChangeExec::new(label, vec![], move |_, context| {
-        let (transaction, target, state, change) = (Arc::clone(&transaction), target.clone(), state.clone(), change.clone());
+        let (transaction, target, state, change) =
+            (Arc::clone(&transaction), target.clone(), state.clone(), change.clone());
         Box::pin(async move { change.run(&transaction, target, &state, context).await })
     }))))
 }
@@ -173,10 +174,16 @@ impl Change {
         let scanned = ScanTarget { with_file_column: true, ..target.clone() };
         let rows = over(&self.rows, &self.table.name, SubsetProvider::new(scanned))?;
         // The scan below may stand behind an alias, so the column is looked up, not spelled out.
-        let file = Expr::Column(rows.schema().columns_with_unqualified_name(FILE_COLUMN).first().cloned().ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "the scan of a change has no file column")
-        })?);
-        let plan = LogicalPlanBuilder::from(rows).aggregate(vec![file.alias(FILE_COLUMN)], vec![count(lit(1_i64)).alias("n")])?.build()?;
+        let file = Expr::Column(
+            rows.schema()
+                .columns_with_unqualified_name(FILE_COLUMN)
+                .first()
+                .cloned()
+                .ok_or_else(|| Error::new(ErrorKind::Internal, "the scan of a change has no file column"))?,
+        );
+        let plan = LogicalPlanBuilder::from(rows)
+            .aggregate(vec![file.alias(FILE_COLUMN)], vec![count(lit(1_i64)).alias("n")])?
+            .build()?;
         let batches = collect(state.create_physical_plan(&plan).await?, Arc::clone(context)).await?;
         let mut found = Vec::new();
         for batch in &batches {
@@ -205,15 +212,20 @@ impl Change {
     ) -> PlanResult<SendableRecordBatchStream> {
         let subset = || SubsetProvider::new(target.clone());
         let columns = |plan: &LogicalPlan| -> Vec<Expr> {
-            plan.schema().columns().into_iter().map(|column| {
-                let name = column.name.clone();
-                Expr::Column(column).alias(name)
-            }).collect()
+            plan.schema()
+                .columns()
+                .into_iter()
+                .map(|column| {
+                    let name = column.name.clone();
+                    Expr::Column(column).alias(name)
+                })
+                .collect()
         };
         let kept = match self.predicate() {
             Some(predicate) => {
                 let input = over(self.input(), &self.table.name, subset())?;
-                let kept = LogicalPlanBuilder::from(input).filter(Expr::IsNotTrue(Box::new(predicate.clone())))?.build()?;
+                let kept =
+                    LogicalPlanBuilder::from(input).filter(Expr::IsNotTrue(Box::new(predicate.clone())))?.build()?;
                 let projected = columns(&kept);
                 Some(LogicalPlanBuilder::from(kept).project(projected)?.build()?)
             }

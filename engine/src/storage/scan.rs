@@ -81,7 +81,9 @@ impl ScanTarget {
         let cache = session.runtime_env().cache_manager.get_file_metadata_cache();
         let reader = CachedParquetFileReaderFactory::new(Arc::clone(self.location.store()), cache);
         let table_schema = match self.with_file_column {
-            true => TableSchema::builder(Arc::clone(&self.schema)).with_table_partition_cols(vec![file_column()]).build(),
+            true => {
+                TableSchema::builder(Arc::clone(&self.schema)).with_table_partition_cols(vec![file_column()]).build()
+            }
             false => TableSchema::from(Arc::clone(&self.schema)),
         };
         let source = ParquetSource::new(table_schema)
@@ -136,11 +138,7 @@ impl ScanTarget {
 
     /// Groups of sorted files that follow each other without overlap: at most `partitions` of them,
     /// else `None`, because merging many streams costs more than the order is worth.
-    fn ordered_groups(
-        &self,
-        files: &[(usize, Arc<LiveFile>)],
-        partitions: usize,
-    ) -> Option<Vec<Group>> {
+    fn ordered_groups(&self, files: &[(usize, Arc<LiveFile>)], partitions: usize) -> Option<Vec<Group>> {
         let key: Vec<usize> = self.sort_key.iter().filter_map(|name| self.schema.index_of(name).ok()).collect();
         if key.is_empty() || key.len() != self.sort_key.len() {
             return None;
@@ -211,7 +209,8 @@ impl ScanTarget {
     }
 
     fn statistics(&self, files: &[(usize, Arc<LiveFile>)], filtered: bool) -> PlanResult<Statistics> {
-        let mut merged = Statistics::try_merge_iter(files.iter().map(|(_, file)| file.statistics.as_ref()), &self.schema)?;
+        let mut merged =
+            Statistics::try_merge_iter(files.iter().map(|(_, file)| file.statistics.as_ref()), &self.schema)?;
         if self.with_file_column {
             merged.column_statistics.push(datafusion::common::ColumnStatistics::new_unknown());
         }

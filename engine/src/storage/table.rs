@@ -153,8 +153,11 @@ impl Table {
     /// The state of an older version.
     pub(crate) async fn snapshot_at(&self, version: u64) -> Result<TableSnapshot> {
         let state = DeltaTableState::try_new(self.log_store.as_ref(), Some(version)).await.map_err(|_| {
-            Error::new(ErrorKind::UndefinedObject, format!("version {version} of table \"{}\" does not exist", self.name))
-                .with_hint(format!("the newest version is {}", self.snapshot().version()))
+            Error::new(
+                ErrorKind::UndefinedObject,
+                format!("version {version} of table \"{}\" does not exist", self.name),
+            )
+            .with_hint(format!("the newest version is {}", self.snapshot().version()))
         })?;
         TableSnapshot::new(state, &self.snapshot().files)
     }

@@ -73,10 +73,7 @@ impl TableChanges {
 }
 
 impl Transaction {
-    pub(crate) fn new(
-        database: Arc<Database>,
-        tables: HashMap<String, (Arc<Table>, Arc<TableSnapshot>)>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(database: Arc<Database>, tables: HashMap<String, (Arc<Table>, Arc<TableSnapshot>)>) -> Arc<Self> {
         Arc::new(Self { database, tables, changes: Mutex::default() })
     }
 
@@ -217,9 +214,10 @@ impl Transaction {
     fn operation(&self, name: &str) -> DeltaOperation {
         let changes = self.lock();
         match changes.get(name) {
-            Some(change) if change.rearranges_only => {
-                DeltaOperation::Optimize { predicate: None, target_size: super::writer::TARGET_FILE_BYTES.cast_signed() }
-            }
+            Some(change) if change.rearranges_only => DeltaOperation::Optimize {
+                predicate: None,
+                target_size: super::writer::TARGET_FILE_BYTES.cast_signed(),
+            },
             Some(change) if !change.removed.is_empty() && change.added.is_empty() => {
                 DeltaOperation::Delete { predicate: None }
             }

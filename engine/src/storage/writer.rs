@@ -190,7 +190,10 @@ pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef, table: &str) -> R
         let column = match batch.column_by_name(field.name()) {
             Some(column) if column.data_type() == field.data_type() => Arc::clone(column),
             Some(column) => cast(column, field.data_type()).map_err(|error| {
-                Error::new(ErrorKind::TypeMismatch, format!("column \"{}\" of table \"{table}\": {error}", field.name()))
+                Error::new(
+                    ErrorKind::TypeMismatch,
+                    format!("column \"{}\" of table \"{table}\": {error}", field.name()),
+                )
             })?,
             None => new_null_array(field.data_type(), batch.num_rows()),
         };

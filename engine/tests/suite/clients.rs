@@ -89,7 +89,8 @@ async fn the_catalogue_tells_comments_keys_and_who_asks() {
     )
     .await;
     assert!(comments.split('|').all(|comment| !comment.is_empty()), "{comments}");
-    let key = one(&session, "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'features_pkey'").await;
+    let key =
+        one(&session, "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'features_pkey'").await;
     assert_eq!(key, "PRIMARY KEY (model_id, source_id, index)");
     assert_eq!(one(&session, "SELECT current_user").await, "ana");
     let view = one(&session, "SELECT pg_get_viewdef(oid) FROM pg_class WHERE relname = 'activation_records'").await;

@@ -42,8 +42,11 @@ async fn lines(session: &Session, sql: &str) -> Vec<String> {
     let options = FormatOptions::default().with_null("∅");
     let mut lines = vec![rows.schema().fields().iter().map(|field| field.to_string()).collect::<Vec<_>>().join("|")];
     for batch in rows.collect().await.expect("rows") {
-        let columns: Vec<_> =
-            batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).expect("printable")).collect();
+        let columns: Vec<_> = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column, &options).expect("printable"))
+            .collect();
         for row in 0..batch.num_rows() {
             lines.push(columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|"));
         }
@@ -104,13 +107,16 @@ async fn look_ups_give_what_plans_give() {
         rows(1),
         "UPDATE features SET density = 0.75 WHERE index % 5 = 0; DELETE FROM activations WHERE rank = 2".to_owned(),
         "OPTIMIZE features; OPTIMIZE activations".to_owned(),
-        "BEGIN; DELETE FROM features WHERE index = 4; UPDATE explanations SET description = 'new' WHERE index = 3".to_owned(),
+        "BEGIN; DELETE FROM features WHERE index = 4; UPDATE explanations SET description = 'new' WHERE index = 3"
+            .to_owned(),
         "ROLLBACK; DELETE FROM contexts WHERE context_id % 2 = 0".to_owned(),
     ];
     for step in steps {
         run(&session, &step).await;
         for query in QUERIES {
-            for (model, source, index) in [("m0", "0-res", 0), ("m1", "0-res", 3), ("m0", "1-res", 4), ("m1", "2-res", 905), ("m9", "9", 1)] {
+            for (model, source, index) in
+                [("m0", "0-res", 0), ("m1", "0-res", 3), ("m0", "1-res", 4), ("m1", "2-res", 905), ("m9", "9", 1)]
+            {
                 let sql = query.replace("{m}", model).replace("{s}", source).replace("{i}", &index.to_string());
                 compare(&session, &sql).await;
             }

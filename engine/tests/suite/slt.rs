@@ -24,9 +24,7 @@ impl AsyncDB for Connection {
             output = match self.session.run(&statement).await? {
                 Outcome::Rows { rows, .. } => table(rows.collect().await?)?,
                 Outcome::Changed { rows, .. } => DBOutput::StatementComplete(rows),
-                Outcome::CopyIn(_) | Outcome::CopyOut(_) | Outcome::Done { .. } => {
-                    DBOutput::StatementComplete(0)
-                }
+                Outcome::CopyIn(_) | Outcome::CopyOut(_) | Outcome::Done { .. } => DBOutput::StatementComplete(0),
             };
         }
         Ok(output)

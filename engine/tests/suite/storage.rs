@@ -91,7 +91,9 @@ async fn a_change_that_a_crash_interrupted_is_finished_at_the_next_start() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let engine = open(directory.path()).await;
     let session = engine.session("ana");
-    run(&session, "CREATE TABLE a (v bigint); CREATE TABLE b (v bigint); INSERT INTO b VALUES (7)").await.expect("tables");
+    run(&session, "CREATE TABLE a (v bigint); CREATE TABLE b (v bigint); INSERT INTO b VALUES (7)")
+        .await
+        .expect("tables");
     // As a crash after the journal entry leaves it: b's rows are to go, no table has committed its part.
     let log = directory.path().join("db/tables/b/_delta_log");
     let newest = std::fs::read_to_string(log.join("00000000000000000001.json")).expect("b's commit");
@@ -102,7 +104,9 @@ async fn a_change_that_a_crash_interrupted_is_finished_at_the_next_start() {
     let journal = directory.path().join("db/_latentdb/journal");
     std::fs::create_dir_all(&journal).expect("a journal");
     let remove = format!("{{\"remove\":{{\"path\":\"{path}\",\"dataChange\":true,\"deletionTimestamp\":1}}}}");
-    let entry = format!("{{\"sequence\":4102444800000000,\"label\":\"test\",\"parts\":[{{\"table\":\"b\",\"actions\":[{remove}]}}]}}");
+    let entry = format!(
+        "{{\"sequence\":4102444800000000,\"label\":\"test\",\"parts\":[{{\"table\":\"b\",\"actions\":[{remove}]}}]}}"
+    );
     std::fs::write(journal.join("00004102444800000000.json"), entry).expect("an entry");
     let reader = follow(directory.path()).await;
     assert_eq!(number(&reader.session("ben"), "SELECT count(*) FROM b").await, 0, "it is certain to happen");
@@ -152,7 +156,9 @@ async fn upkeep_never_changes_rows_and_keeps_what_is_read() {
     let session = engine.session("ana");
     run(&session, "CREATE TABLE t (id bigint, v bigint)").await.expect("a table");
     for round in 0..8 {
-        run(&session, &format!("INSERT INTO t SELECT i, i * {round} FROM generate_series(1, 50) AS g(i)")).await.expect("rows");
+        run(&session, &format!("INSERT INTO t SELECT i, i * {round} FROM generate_series(1, 50) AS g(i)"))
+            .await
+            .expect("rows");
     }
     run(&session, "DELETE FROM t WHERE id = 50").await.expect("a delete");
     let sum = "SELECT sum(id * 31 + v) FROM t";
@@ -172,7 +178,9 @@ async fn a_flipped_bit_is_found() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let engine = open(directory.path()).await;
     let session = engine.session("ana");
-    run(&session, "CREATE TABLE t (id bigint); INSERT INTO t SELECT i FROM generate_series(1, 1000) AS g(i)").await.expect("rows");
+    run(&session, "CREATE TABLE t (id bigint); INSERT INTO t SELECT i FROM generate_series(1, 1000) AS g(i)")
+        .await
+        .expect("rows");
     let folder = directory.path().join("db/tables/t");
     let file = std::fs::read_dir(&folder)
         .expect("the table's folder")

@@ -12,7 +12,9 @@ use super::{CliResult, Global};
 
 /// Read every table and file and verify them.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  latentdb check --data ./mydb\n  latentdb check --data s3://bucket/db && echo sound")]
+#[command(
+    after_help = "Examples:\n  latentdb check --data ./mydb\n  latentdb check --data s3://bucket/db && echo sound"
+)]
 pub(super) struct CheckArgs {}
 
 /// Rows that refer to rows of another table: what is wrong if there are any, and the query that counts them.

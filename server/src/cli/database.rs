@@ -57,9 +57,11 @@ pub(super) fn attach_models(engine: &Engine, global: &Global) -> Result<()> {
 
 /// The database's location, as given.
 pub(super) fn location(global: &Global) -> CliResult<String> {
-    global.data.clone().filter(|location| !location.is_empty()).ok_or_else(|| {
-        Failure::Usage("no database is named: give --data PATH|URL, or set LATENTDB_DATA".to_owned())
-    })
+    global
+        .data
+        .clone()
+        .filter(|location| !location.is_empty())
+        .ok_or_else(|| Failure::Usage("no database is named: give --data PATH|URL, or set LATENTDB_DATA".to_owned()))
 }
 
 /// Whether a local `location` is not there yet. Of remote ones only the engine knows.

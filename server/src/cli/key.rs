@@ -109,9 +109,9 @@ async fn run_sql(session: &Session, sql: &str) -> Result<u64> {
 
 fn new_key() -> Result<String> {
     let mut bytes = [0_u8; KEY_BYTES];
-    OsRng.try_fill_bytes(&mut bytes).map_err(|error| {
-        Error::new(ErrorKind::Io, format!("the system has no random numbers to give: {error}"))
-    })?;
+    OsRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("the system has no random numbers to give: {error}")))?;
     Ok(format!("{KEY_PREFIX}{}", hexadecimal(&bytes)))
 }
 

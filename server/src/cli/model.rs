@@ -37,7 +37,8 @@ Examples:
     },
 }
 
-const LIST: &str = "SELECT model_id, family, n_layers, d_model, n_heads, d_vocab, n_ctx, weights_uri FROM models ORDER BY model_id";
+const LIST: &str =
+    "SELECT model_id, family, n_layers, d_model, n_heads, d_vocab, n_ctx, weights_uri FROM models ORDER BY model_id";
 
 pub(super) async fn run(global: &Global, action: ModelAction) -> CliResult {
     match action {

@@ -37,9 +37,10 @@ pub(super) async fn run(global: &Global, args: SqlArgs) -> CliResult {
     let script = match (args.sql, args.file) {
         (Some(sql), _) => Some(sql),
         (None, Some(path)) if path.as_os_str() == "-" => Some(read_stdin()?),
-        (None, Some(path)) => Some(std::fs::read_to_string(&path).map_err(|error| {
-            Error::new(ErrorKind::Io, format!("cannot read {}: {error}", path.display()))
-        })?),
+        (None, Some(path)) => Some(
+            std::fs::read_to_string(&path)
+                .map_err(|error| Error::new(ErrorKind::Io, format!("cannot read {}: {error}", path.display())))?,
+        ),
         (None, None) if !std::io::stdin().is_terminal() => Some(read_stdin()?),
         (None, None) => None,
     };

@@ -79,8 +79,8 @@ pub(super) async fn run(session: &Session, mut printer: Printer, location: &str)
 }
 
 fn open_editor(history: Option<&PathBuf>) -> Result<DefaultEditor> {
-    let mut editor = DefaultEditor::new()
-        .map_err(|error| Error::new(ErrorKind::Io, format!("cannot use the terminal: {error}")))?;
+    let mut editor =
+        DefaultEditor::new().map_err(|error| Error::new(ErrorKind::Io, format!("cannot use the terminal: {error}")))?;
     if let Some(path) = history {
         // The first time there is none.
         let _ = editor.load_history(path);
@@ -221,7 +221,8 @@ fn is_complete(text: &str) -> bool {
 fn dollar_tag(text: &str) -> Option<&str> {
     let name = text.strip_prefix('$')?;
     let end = name.find('$')?;
-    let is_name = name[..end].chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
+    let is_name =
+        name[..end].chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_ascii_digit());
     is_name.then(|| &text[..end + 2])
 }
 
@@ -231,10 +232,14 @@ mod tests {
 
     #[test]
     fn a_statement_is_complete_at_its_own_semicolon() {
-        for text in ["select 1;", "select ';' ; \n", "select 1; -- done", "select $$;$$;", "/* ; */ select 1;", "select $1;"] {
+        for text in
+            ["select 1;", "select ';' ; \n", "select 1; -- done", "select $$;$$;", "/* ; */ select 1;", "select $1;"]
+        {
             assert!(is_complete(text), "{text}");
         }
-        for text in ["select 1", "select ';", "select 1 -- ;", "select \";", "/* ; ", "select $a$ ; $b$;", "select 1; select"] {
+        for text in
+            ["select 1", "select ';", "select 1 -- ;", "select \";", "/* ; ", "select $a$ ; $b$;", "select 1; select"]
+        {
             assert!(!is_complete(text), "{text}");
         }
     }

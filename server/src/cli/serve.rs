@@ -156,9 +156,7 @@ fn settle(global: &Global, args: ServeArgs, file: ConfigFile) -> CliResult<Setti
     };
     let memory = match (global.memory, file.engine.memory) {
         (Some(bytes), _) => Some(bytes),
-        (None, Some(text)) => {
-            Some(parse_bytes(&text).map_err(|message| Error::new(ErrorKind::InvalidValue, message))?)
-        }
+        (None, Some(text)) => Some(parse_bytes(&text).map_err(|message| Error::new(ErrorKind::InvalidValue, message))?),
         (None, None) => None,
     };
     let read_only = args.read_only || file.engine.read_only.unwrap_or_default();

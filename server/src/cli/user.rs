@@ -56,9 +56,7 @@ pub(super) async fn run(global: &Global, action: UserAction) -> CliResult {
                 format!("user {name} has a new password"),
             )
         }
-        UserAction::Remove { name } => {
-            (format!("DROP USER {}", quote_name(&name)), format!("user {name} is removed"))
-        }
+        UserAction::Remove { name } => (format!("DROP USER {}", quote_name(&name)), format!("user {name} is removed")),
     };
     let engine = database::open(global, Purpose::Write).await?;
     let session = engine.session("latentdb");

@@ -15,8 +15,8 @@ use axum::response::Response;
 use latentdb_engine::{Engine, Error, ErrorKind, RepeatedQuery, Result, ScalarValue};
 
 use super::App;
-use super::error::ApiError;
 use super::cells::text_at;
+use super::error::ApiError;
 use crate::cli::key::hash_key;
 
 /// Name of the header that carries a key.
@@ -147,7 +147,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse::<header::HeaderName>().unwrap(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse::<header::HeaderName>().unwrap(), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]

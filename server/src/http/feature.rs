@@ -12,8 +12,8 @@ use axum::response::IntoResponse;
 use latentdb_engine::{Engine, Error, ErrorKind, RepeatedQuery, Result, ScalarValue};
 
 use super::App;
-use super::error::ApiError;
 use super::cells::text_at;
+use super::error::ApiError;
 use super::prisma::{self, RecordWriter, Shape, prisma_options, select_list};
 
 /// Condition that picks a feature's rows in any table that refers to features.
@@ -219,9 +219,8 @@ impl Found {
 
     fn write_lists(&self, options: &EncoderOptions, out: &mut Vec<u8>) -> Result<()> {
         let columns: Vec<usize> = (prisma::LIST_ITEM.len()..self.lists.num_columns()).collect();
-        let list_columns = self.lists.project(&columns).map_err(|error| {
-            Error::new(ErrorKind::Internal, error.to_string())
-        })?;
+        let list_columns =
+            self.lists.project(&columns).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
         let mut items = RecordWriter::new(prisma::LIST_ITEM, &self.lists, options)?;
         let mut lists = RecordWriter::new(prisma::LIST, &list_columns, options)?;
         write_all(self.lists.num_rows(), out, |row, out| {

@@ -15,7 +15,12 @@ pub(super) fn read_parameters(values: &[Value], types: &[DataType]) -> Result<Ve
             format!("the statement has {} parameters, the request brings {}", types.len(), values.len()),
         ));
     }
-    values.iter().zip(types).enumerate().map(|(position, (value, data_type))| read(position, value, data_type)).collect()
+    values
+        .iter()
+        .zip(types)
+        .enumerate()
+        .map(|(position, (value, data_type))| read(position, value, data_type))
+        .collect()
 }
 
 fn read(position: usize, value: &Value, data_type: &DataType) -> Result<ScalarValue> {
@@ -50,7 +55,8 @@ mod tests {
     fn json_values_take_the_parameters_types() {
         let list = DataType::new_list(DataType::Int32, true);
         let types = [DataType::Int32, DataType::Utf8, DataType::Float64, list, DataType::Int64];
-        let values = read_parameters(&[json!(7), json!("x"), json!(0.5), json!([1, null]), json!(null)], &types).unwrap();
+        let values =
+            read_parameters(&[json!(7), json!("x"), json!(0.5), json!([1, null]), json!(null)], &types).unwrap();
         assert_eq!(values[0], ScalarValue::Int32(Some(7)));
         assert_eq!(values[1], ScalarValue::Utf8(Some("x".into())));
         assert_eq!(values[2], ScalarValue::Float64(Some(0.5)));

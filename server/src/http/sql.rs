@@ -57,12 +57,11 @@ pub(super) async fn post_sql(
         Outcome::Rows { rows, .. } => Ok(answer_rows(session.clone(), rows, format).await?),
         Outcome::Changed { command, rows } => Ok(answer_done(json!({"command": command, "rows_affected": rows}))),
         Outcome::Done { command, notice } => Ok(answer_done(json!({"command": command, "notice": notice}))),
-        Outcome::CopyIn(_) | Outcome::CopyOut(_) => Err(Error::new(
-            ErrorKind::Unsupported,
-            "COPY FROM STDIN and COPY TO STDOUT do not work over HTTP",
-        )
-        .with_hint("use SELECT and the Accept header to read, the Postgres wire to load")
-        .into()),
+        Outcome::CopyIn(_) | Outcome::CopyOut(_) => {
+            Err(Error::new(ErrorKind::Unsupported, "COPY FROM STDIN and COPY TO STDOUT do not work over HTTP")
+                .with_hint("use SELECT and the Accept header to read, the Postgres wire to load")
+                .into())
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 use tokio_util::sync::CancellationToken;
 
 use super::cancel::Registration;
-use super::encode::{Rows, RowEncoder, Style};
+use super::encode::{RowEncoder, Rows, Style};
 use super::errors::{Failure, Report, code, notice};
 use super::local::{self, Local};
 use super::portal::{Plan, Portal, PreparedStatement, RowSource, Started};
@@ -177,13 +177,19 @@ impl Connection {
         hints: &[Option<arrow::datatypes::DataType>],
     ) -> Result<Plan, Failure> {
         Ok(match step {
-            Step::Engine(statement) => Plan::Statement(self.watch().over(Box::pin(self.session.prepare(&statement, hints))).await?),
+            Step::Engine(statement) => {
+                Plan::Statement(self.watch().over(Box::pin(self.session.prepare(&statement, hints))).await?)
+            }
             Step::Local(Local::Declare { name, hold, query }) => {
                 let mut statements = self.session.parse(&query)?;
                 let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
                     return Err(Failure::statement(code::SYNTAX_ERROR, "a cursor is declared for exactly one query"));
                 };
-                Plan::Declare { name, hold, query: self.watch().over(Box::pin(self.session.prepare(&statement, hints))).await? }
+                Plan::Declare {
+                    name,
+                    hold,
+                    query: self.watch().over(Box::pin(self.session.prepare(&statement, hints))).await?,
+                }
             }
             Step::Local(local) => Plan::Local(local),
         })

@@ -134,9 +134,10 @@ fn reach(extent: Extent, position: u64) -> Result<(u64, u64), Failure> {
         Extent::Next(count) => (0, count),
         Extent::Rest => (0, u64::MAX),
         Extent::Relative(distance) => one_ahead(distance),
-        Extent::Absolute(row) => one_ahead(row.checked_sub(position).ok_or_else(|| {
-            Failure::statement(code::NOT_IN_STATE, "cursor can only scan forward")
-        })?),
+        Extent::Absolute(row) => one_ahead(
+            row.checked_sub(position)
+                .ok_or_else(|| Failure::statement(code::NOT_IN_STATE, "cursor can only scan forward"))?,
+        ),
     })
 }
 

@@ -93,8 +93,7 @@ impl Report {
 
     /// The message to send.
     pub(super) fn response(&self, severity: &str) -> ErrorResponse {
-        let mut fields =
-            vec![(b'S', severity.to_owned()), (b'V', severity.to_owned()), (b'C', self.code.to_owned())];
+        let mut fields = vec![(b'S', severity.to_owned()), (b'V', severity.to_owned()), (b'C', self.code.to_owned())];
         fields.push((b'M', without_nul(&self.message)));
         fields.extend(self.detail.as_deref().map(|detail| (b'D', without_nul(detail))));
         fields.extend(self.hint.as_deref().map(|hint| (b'H', without_nul(hint))));

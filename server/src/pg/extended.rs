@@ -174,9 +174,7 @@ impl Connection {
             Started::Done { tag, notice } => self.complete(tag, notice.as_deref()),
             Started::CopyIn(copy) => self.copy_in(copy).await,
             Started::CopyOut(copy) => self.copy_out(copy).await,
-            Started::Empty => {
-                self.wire.put(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()))
-            }
+            Started::Empty => self.wire.put(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new())),
         }
     }
 

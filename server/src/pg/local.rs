@@ -253,10 +253,10 @@ mod tests {
         assert_eq!(read("FETCH ABSOLUTE 7 c"), fetched(Extent::Absolute(7)));
         assert_eq!(read("MOVE 5 c"), Local::Fetch { name: "c".into(), extent: Extent::Next(5), discard: true });
         assert_eq!(read("close all"), Local::Close { name: None });
-        assert_eq!(read("DEALLOCATE PREPARE p1"), Local::Deallocate {
-            name: Some("p1".into()),
-            text: "DEALLOCATE PREPARE p1".into()
-        });
+        assert_eq!(
+            read("DEALLOCATE PREPARE p1"),
+            Local::Deallocate { name: Some("p1".into()), text: "DEALLOCATE PREPARE p1".into() }
+        );
     }
 
     #[test]

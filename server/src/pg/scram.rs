@@ -37,10 +37,7 @@ pub(super) async fn authenticate(wire: &mut Wire, engine: &Engine, user: &str, d
         Ok(confirmation) if known => {
             wire.put(PgWireBackendMessage::Authentication(Authentication::SASLFinal(confirmation.into())))
         }
-        _ => Err(Failure::fatal(
-            code::INVALID_PASSWORD,
-            format!("password authentication failed for user \"{user}\""),
-        )),
+        _ => Err(Failure::fatal(code::INVALID_PASSWORD, format!("password authentication failed for user \"{user}\""))),
     }
 }
 

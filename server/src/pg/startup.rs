@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 
 use latentdb_engine::{Session, SessionOptions};
 use pgwire::messages::response::{ReadyForQuery, TransactionStatus};
-use pgwire::messages::startup::{
-    Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, Startup,
-};
+use pgwire::messages::startup::{Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, Startup};
 use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage, ProtocolVersion};
 
 use super::Server;
@@ -76,8 +74,7 @@ pub(super) async fn admit(
 
 /// Settles on a protocol version; tells the client if it asked for a newer one or for unknown extensions.
 fn negotiate(wire: &mut Wire, startup: &Startup) -> Result<ProtocolVersion, Failure> {
-    let requested =
-        ProtocolVersion::from_version_number(startup.protocol_number_major, startup.protocol_number_minor);
+    let requested = ProtocolVersion::from_version_number(startup.protocol_number_major, startup.protocol_number_minor);
     let protocol = requested.unwrap_or(ProtocolVersion::PROTOCOL3_2);
     let unknown: Vec<String> = startup.parameters.keys().filter(|name| name.starts_with("_pq_.")).cloned().collect();
     if requested.is_none() || !unknown.is_empty() {

@@ -111,7 +111,9 @@ impl Wire {
         let limit = if self.phase == Phase::Session { self.max_message } else { MAX_STARTUP_MESSAGE };
         let least = if self.phase == Phase::Startup { 8 } else { 4 };
         if length < least || length > limit {
-            return Err(Failure::protocol(format!("invalid message length {length}: it must lie in {least} .. {limit}")));
+            return Err(Failure::protocol(format!(
+                "invalid message length {length}: it must lie in {least} .. {limit}"
+            )));
         }
         let total = type_bytes + length;
         if self.input.len() < total {

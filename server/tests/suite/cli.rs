@@ -161,7 +161,11 @@ fn check_names_the_file_that_is_damaged() {
     let check = run(data.path(), &["check"]);
     assert_eq!(check.status.code(), Some(1));
     let name = file.file_name().unwrap().to_str().unwrap();
-    assert!(text(&check.stdout).contains("activations") && text(&check.stdout).contains(name), "{}", text(&check.stdout));
+    assert!(
+        text(&check.stdout).contains("activations") && text(&check.stdout).contains(name),
+        "{}",
+        text(&check.stdout)
+    );
     assert!(text(&check.stderr).contains("error: "), "{}", text(&check.stderr));
 }
 

@@ -20,7 +20,10 @@ const BEHIND: &[(&str, &[&str])] = &[
     ("latentdb-runtime", &["datafusion", "arrow", "deltalake-core", "pgwire", "axum"]),
     ("latentdb-udfs", &["datafusion", "candle-core", "deltalake-core", "pgwire", "axum"]),
     ("latentdb-datasets", &["datafusion", "deltalake-core", "pgwire", "rusqlite"]),
-    ("latentdb-server", &["datafusion", "deltalake-core", "parquet", "rusqlite", "object_store", "candle-core", "tantivy"]),
+    (
+        "latentdb-server",
+        &["datafusion", "deltalake-core", "parquet", "rusqlite", "object_store", "candle-core", "tantivy"],
+    ),
 ];
 
 fn workspace() -> Vec<Package> {

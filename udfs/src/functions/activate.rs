@@ -48,7 +48,11 @@ impl Operation for Activate {
             summary: "The features of some sources that a prompt makes fire most",
             parameters: vec![
                 model(),
-                FunctionParameter::required("sources", "text", "A source, several with commas between them, or a source set"),
+                FunctionParameter::required(
+                    "sources",
+                    "text",
+                    "A source, several with commas between them, or a source set",
+                ),
                 text(),
                 FunctionParameter::optional("top_k", "integer", "25", "How many features, over all the sources"),
                 FunctionParameter::optional(
@@ -64,7 +68,12 @@ impl Operation for Activate {
                     "NULL",
                     "Leave out features that fire on a smaller share of tokens than this, by the table features",
                 ),
-                FunctionParameter::optional("keep_silent", "boolean", "false", "Fill up with features that do not fire"),
+                FunctionParameter::optional(
+                    "keep_silent",
+                    "boolean",
+                    "false",
+                    "Fill up with features that do not fire",
+                ),
                 prepend_bos(),
                 fold_decoder_norm(),
             ],
@@ -108,7 +117,8 @@ async fn group(models: &Models, arguments: &Arguments, rows: &[usize]) -> Result
     let texts = token_texts(worker.model(), &prompts);
     let found = worker.run(prompts, pass).await.map_err(from_runtime)?;
     let sources = Arc::new(named.into_iter().map(|source| source.id).collect::<Vec<String>>());
-    let answer = |(features, tokens)| Answer { model: name.to_owned(), sources: Arc::clone(&sources), tokens, features };
+    let answer =
+        |(features, tokens)| Answer { model: name.to_owned(), sources: Arc::clone(&sources), tokens, features };
     Ok(found.into_iter().zip(texts).map(answer).collect())
 }
 

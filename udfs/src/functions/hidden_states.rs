@@ -20,11 +20,7 @@ use crate::rows::{fields, list_of, lists, rows_of};
 pub(super) struct HiddenStates;
 
 fn columns() -> Fields {
-    fields(&[
-        ("position", DataType::Int32),
-        ("token", DataType::Utf8),
-        ("vector", list_of(DataType::Float32)),
-    ])
+    fields(&[("position", DataType::Int32), ("token", DataType::Utf8), ("vector", list_of(DataType::Float32))])
 }
 
 #[async_trait]

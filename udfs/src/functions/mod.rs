@@ -73,7 +73,12 @@ fn text() -> FunctionParameter {
 }
 
 fn prepend_bos() -> FunctionParameter {
-    FunctionParameter::optional("prepend_bos", "boolean", "true", "Put the model's BOS token in front, unless the text starts with it")
+    FunctionParameter::optional(
+        "prepend_bos",
+        "boolean",
+        "true",
+        "Put the model's BOS token in front, unless the text starts with it",
+    )
 }
 
 fn ignore_bos() -> FunctionParameter {

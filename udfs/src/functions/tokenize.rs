@@ -18,7 +18,12 @@ use crate::rows::{fields, lists, rows_of};
 pub(super) struct Tokenize;
 
 fn columns() -> Fields {
-    fields(&[("position", DataType::Int32), ("token_id", DataType::Int32), ("token", DataType::Utf8), ("is_special", DataType::Boolean)])
+    fields(&[
+        ("position", DataType::Int32),
+        ("token_id", DataType::Int32),
+        ("token", DataType::Utf8),
+        ("is_special", DataType::Boolean),
+    ])
 }
 
 #[async_trait]

@@ -22,10 +22,7 @@ async fn activate_ranks_features_as_interp_engine_and_saelens_do() {
     let tiny = Tiny::open().await;
     for expected in EXPECTED.iter() {
         for source in ["1-res", "2-res", "2-topk", "1-att"] {
-            let sql = format!(
-                "SELECT * FROM activate('tiny', '{source}', {}, top_k => 12)",
-                quoted(&expected.text)
-            );
+            let sql = format!("SELECT * FROM activate('tiny', '{source}', {}, top_k => 12)", quoted(&expected.text));
             let found = tiny.rows(&sql).await;
             let best: Vec<(i64, f32)> = ranked(expected, source).into_iter().take(12).collect();
             let what = format!("{source} on {:?}", expected.text);
@@ -34,7 +31,8 @@ async fn activate_ranks_features_as_interp_engine_and_saelens_do() {
             assert_close(&reals(&found, "max_value"), &most, TOLERANCE, &what);
             let acts = real_lists(&found, "acts");
             for ((index, _), (acts, position)) in best.iter().zip(acts.iter().zip(numbers(&found, "max_position"))) {
-                let mut column: Vec<f32> = expected.sources[source].acts.iter().map(|row| row[*index as usize]).collect();
+                let mut column: Vec<f32> =
+                    expected.sources[source].acts.iter().map(|row| row[*index as usize]).collect();
                 column[0] = 0.0;
                 assert_close(acts, &column, TOLERANCE, &format!("{what}, feature {index}"));
                 let first = column.iter().position(|value| *value == column.iter().copied().fold(0.0, f32::max));
@@ -56,8 +54,7 @@ async fn unfolded_activations_are_those_of_plain_saelens() {
         let found = tiny.rows(&sql).await;
         assert!(found.num_rows() > 20);
         for (index, acts) in numbers(&found, "index").into_iter().zip(real_lists(&found, "acts")) {
-            let column: Vec<f32> =
-                expected.sources["2-res"].unfolded.iter().map(|row| row[index as usize]).collect();
+            let column: Vec<f32> = expected.sources["2-res"].unfolded.iter().map(|row| row[index as usize]).collect();
             assert_close(&acts, &column, TOLERANCE, &format!("feature {index} on {:?}", expected.text));
         }
     }
@@ -67,8 +64,7 @@ async fn unfolded_activations_are_those_of_plain_saelens() {
 async fn several_sources_are_ranked_together() {
     let tiny = Tiny::open().await;
     let expected = &EXPECTED[1];
-    let sql =
-        format!("SELECT * FROM activate('tiny', '1-res, 2-res', {}, top_k => 30)", quoted(&expected.text));
+    let sql = format!("SELECT * FROM activate('tiny', '1-res, 2-res', {}, top_k => 30)", quoted(&expected.text));
     let found = tiny.rows(&sql).await;
     let mut all: Vec<(&str, i64, f32)> = Vec::new();
     for source in ["1-res", "2-res"] {
@@ -76,9 +72,11 @@ async fn several_sources_are_ranked_together() {
     }
     all.sort_by(|one, other| other.2.total_cmp(&one.2));
     let names: Vec<(String, i64)> = texts(&found, "source_id").into_iter().zip(numbers(&found, "index")).collect();
-    let best: Vec<(String, i64)> = all.iter().take(30).map(|(source, index, _)| ((*source).to_owned(), *index)).collect();
+    let best: Vec<(String, i64)> =
+        all.iter().take(30).map(|(source, index, _)| ((*source).to_owned(), *index)).collect();
     assert_eq!(names, best);
-    let of_set = tiny.rows(&format!("SELECT * FROM activate('tiny', 'res', {}, top_k => 30)", quoted(&expected.text))).await;
+    let of_set =
+        tiny.rows(&format!("SELECT * FROM activate('tiny', 'res', {}, top_k => 30)", quoted(&expected.text))).await;
     assert_eq!(of_set, found, "a source set stands for its sources");
 }
 
@@ -92,7 +90,8 @@ async fn the_sum_at_chosen_positions_ranks_when_asked_for() {
     );
     let found = tiny.rows(&sql).await;
     let acts = &expected.sources["2-res"].acts;
-    let mut sums: Vec<(i64, f32)> = (0..acts[0].len()).map(|feature| (feature as i64, acts[2][feature] + acts[5][feature])).collect();
+    let mut sums: Vec<(i64, f32)> =
+        (0..acts[0].len()).map(|feature| (feature as i64, acts[2][feature] + acts[5][feature])).collect();
     sums.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
     sums.truncate(10);
     assert_eq!(numbers(&found, "index"), sums.iter().map(|(index, _)| *index).collect::<Vec<_>>());
@@ -111,7 +110,8 @@ async fn activate_by_token_gives_each_tokens_strongest_features() {
             by_position.entry(position).or_default().push(pair);
         }
         for (position, row) in expected.sources["2-topk"].acts.iter().enumerate().skip(1) {
-            let mut features: Vec<(i64, f32)> = row.iter().enumerate().map(|(index, act)| (index as i64, *act)).collect();
+            let mut features: Vec<(i64, f32)> =
+                row.iter().enumerate().map(|(index, act)| (index as i64, *act)).collect();
             features.retain(|(_, act)| *act != 0.0);
             features.sort_by(|one, other| other.1.total_cmp(&one.1));
             features.truncate(3);

@@ -14,8 +14,11 @@ async fn tokens_are_those_of_the_models_own_tokenizer() {
             .rows(&format!("SELECT token_id FROM tokenize('tiny', {}, prepend_bos => false)", quoted(&expected.text)))
             .await;
         assert_eq!(numbers(&bare, "token_id"), ids[1..]);
-        let sql = format!("SELECT detokenize('tiny', array_agg(token_id ORDER BY position)) AS text \
-             FROM tokenize('tiny', {}, prepend_bos => false)", quoted(&expected.text));
+        let sql = format!(
+            "SELECT detokenize('tiny', array_agg(token_id ORDER BY position)) AS text \
+             FROM tokenize('tiny', {}, prepend_bos => false)",
+            quoted(&expected.text)
+        );
         assert_eq!(texts(&tiny.rows(&sql).await, "text"), [expected.text.as_str()]);
     }
 }
@@ -29,7 +32,12 @@ async fn logits_are_those_of_transformers() {
         best.sort_by(|one, other| other.1.total_cmp(&one.1));
         best.truncate(8);
         assert_eq!(numbers(&found, "token_id"), best.iter().map(|(id, _)| *id as i64).collect::<Vec<_>>());
-        assert_close(&reals(&found, "logit"), &best.iter().map(|(_, logit)| *logit).collect::<Vec<_>>(), 1e-5, "logits");
+        assert_close(
+            &reals(&found, "logit"),
+            &best.iter().map(|(_, logit)| *logit).collect::<Vec<_>>(),
+            1e-5,
+            "logits",
+        );
         let most = expected.logits.iter().copied().fold(f32::MIN, f32::max);
         let total: f32 = expected.logits.iter().map(|logit| (logit - most).exp()).sum();
         assert_close(&reals(&found, "probability")[..1], &[1.0 / total], 1e-4, "probability");

@@ -123,7 +123,11 @@ mod tests {
     }
 
     /// A bucket in the way of S3: at most 1,000 keys a page, folders as common prefixes.
-    async fn bucket(State(files): State<Arc<Vec<String>>>, Query(query): Query<HashMap<String, String>>, request: Request) -> Response {
+    async fn bucket(
+        State(files): State<Arc<Vec<String>>>,
+        Query(query): Query<HashMap<String, String>>,
+        request: Request,
+    ) -> Response {
         if !query.contains_key("list-type") {
             let path = percent_encoding::percent_decode_str(request.uri().path()).decode_utf8().unwrap().into_owned();
             return path.into_response();
@@ -137,7 +141,8 @@ mod tests {
                 None => entries.insert((false, file.clone())),
             };
         }
-        let from: usize = query.get("continuation-token").map_or(0, |token| token.strip_prefix("a+/=").unwrap().parse().unwrap());
+        let from: usize =
+            query.get("continuation-token").map_or(0, |token| token.strip_prefix("a+/=").unwrap().parse().unwrap());
         let limit = query.get("max-keys").map_or(1000, |keys| keys.parse().unwrap());
         let mut xml = String::from("<?xml version=\"1.0\"?><ListBucketResult>");
         for (folder, key) in entries.iter().skip(from).take(limit) {
@@ -147,7 +152,10 @@ mod tests {
             };
         }
         if from + limit < entries.len() {
-            xml += &format!("<IsTruncated>true</IsTruncated><NextContinuationToken>a+/={}</NextContinuationToken>", from + limit);
+            xml += &format!(
+                "<IsTruncated>true</IsTruncated><NextContinuationToken>a+/={}</NextContinuationToken>",
+                from + limit
+            );
         }
         (xml + "</ListBucketResult>").into_response()
     }
@@ -191,7 +199,8 @@ mod tests {
                     continue;
                 }
                 let mut reader = location.read(&file.path).await.unwrap();
-                let text = tokio::task::spawn_blocking(move || std::io::read_to_string(&mut reader).unwrap()).await.unwrap();
+                let text =
+                    tokio::task::spawn_blocking(move || std::io::read_to_string(&mut reader).unwrap()).await.unwrap();
                 found.push((file.path, text));
             }
         }
@@ -205,7 +214,10 @@ mod tests {
         let server = serve(router).await;
         let files = walk(&Location::open(&format!("{server}/v1")).await.unwrap()).await;
         assert_eq!(files.len(), 2347);
-        assert!(files.contains(&("m/0-s/features/batch-77.jsonl.gz".to_owned(), "/v1/m/0-s/features/batch-77.jsonl.gz".to_owned())));
+        assert!(files.contains(&(
+            "m/0-s/features/batch-77.jsonl.gz".to_owned(),
+            "/v1/m/0-s/features/batch-77.jsonl.gz".to_owned()
+        )));
         assert!(files.contains(&("m/0-s x/a b.jsonl".to_owned(), "/v1/m/0-s x/a b.jsonl".to_owned())));
     }
 

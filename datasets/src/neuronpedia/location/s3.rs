@@ -63,7 +63,10 @@ mod tests {
         assert_eq!(page.next_continuation_token.as_deref(), Some("1ueGcxLPRx1Tr/XYExHnhbYLgveDs2J="));
         assert_eq!(page.contents.len(), 2);
         let first = page.contents.first().unwrap();
-        assert_eq!((first.key.as_str(), first.size, first.etag.as_deref()), ("v1/m&n/s/source.jsonl", Some(12), Some("\"70ee1738b6b21\"")));
+        assert_eq!(
+            (first.key.as_str(), first.size, first.etag.as_deref()),
+            ("v1/m&n/s/source.jsonl", Some(12), Some("\"70ee1738b6b21\""))
+        );
         assert_eq!(page.common_prefixes, [CommonPrefix { prefix: "v1/m/s/features/".to_owned() }]);
     }
 

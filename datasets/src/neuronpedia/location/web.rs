@@ -19,7 +19,19 @@ use super::{InputFile, Listing, autoindex, join, s3};
 
 /// What must be escaped in a path.
 const PATH: &AsciiSet = &CONTROLS
-    .add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}').add(b'+').add(b'&').add(b'=');
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'+')
+    .add(b'&')
+    .add(b'=');
 /// What must be escaped in a query's value.
 const QUERY: &AsciiSet = &PATH.add(b'/').add(b':').add(b'@').add(b'$').add(b',').add(b';');
 

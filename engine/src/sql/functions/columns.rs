@@ -16,9 +16,9 @@ pub(super) fn list_of(data_type: DataType) -> DataType {
 
 /// The argument at `index`, cast to `data_type` unless it has that type already.
 pub(super) fn argument(arguments: &[ArrayRef], index: usize, data_type: &DataType) -> Result<ArrayRef> {
-    let argument = arguments.get(index).ok_or_else(|| {
-        Error::new(ErrorKind::UndefinedFunction, format!("argument {} is missing", index + 1))
-    })?;
+    let argument = arguments
+        .get(index)
+        .ok_or_else(|| Error::new(ErrorKind::UndefinedFunction, format!("argument {} is missing", index + 1)))?;
     if argument.data_type() == data_type { Ok(Arc::clone(argument)) } else { Ok(cast(argument, data_type)?) }
 }
 

@@ -10,9 +10,9 @@ mod densify;
 mod function;
 mod rows;
 mod sleep;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::sync::Arc;
 

@@ -23,7 +23,8 @@ fn a_source_id_tells_layer_and_set() {
 async fn addresses_are_made_and_taken_apart() {
     let made = rows("SELECT feature_address('gpt2-small', '10-res-jb', 7)").await;
     assert_eq!(made, ["gpt2-small/10-res-jb/7"]);
-    let parsed = rows("SELECT parse_address('gpt2-small/10-res-jb/7')['index'], parse_address('nonsense') IS NULL").await;
+    let parsed =
+        rows("SELECT parse_address('gpt2-small/10-res-jb/7')['index'], parse_address('nonsense') IS NULL").await;
     assert_eq!(parsed, ["7|true"]);
 }
 
@@ -31,7 +32,9 @@ async fn addresses_are_made_and_taken_apart() {
 async fn densify_places_values_and_refuses_positions_outside() {
     assert_eq!(rows("SELECT densify([0, 3], [1.5, 2.5], 5)").await, ["[1.5, 0.0, 0.0, 2.5, 0.0]"]);
     assert_eq!(rows("SELECT densify(NULL, [1.0], 5) IS NULL").await, ["true"]);
-    for wrong in ["densify([5], [1.0], 5)", "densify([-1], [1.0], 5)", "densify([0, 1], [1.0], 5)", "densify([0], [1.0], -1)"] {
+    for wrong in
+        ["densify([5], [1.0], 5)", "densify([-1], [1.0], 5)", "densify([0, 1], [1.0], 5)", "densify([0], [1.0], -1)"]
+    {
         let error = query(&format!("SELECT {wrong}")).await.unwrap_err().to_string();
         assert!(error.contains("densify"), "{wrong}: {error}");
     }

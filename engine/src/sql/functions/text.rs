@@ -31,10 +31,19 @@ pub(super) fn functions() -> Vec<ScalarUDF> {
             let pretty = sizes.as_primitive::<Int64Type>().iter().map(|size| size.map(pretty_size));
             Ok(Arc::new(pretty.collect::<StringArray>()))
         }),
-        Function::any("json_build_object", &[0, 2, 4, 6, 8, 10, 12, 14, 16], text(), Volatility::Stable, json_build_object),
+        Function::any(
+            "json_build_object",
+            &[0, 2, 4, 6, 8, 10, 12, 14, 16],
+            text(),
+            Volatility::Stable,
+            json_build_object,
+        ),
         Function::exact("version", &[], text(), Volatility::Stable, |_, rows| {
-            let version =
-                format!("PostgreSQL {POSTGRES_VERSION} (LatentDB {}), {}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+            let version = format!(
+                "PostgreSQL {POSTGRES_VERSION} (LatentDB {}), {}",
+                env!("CARGO_PKG_VERSION"),
+                std::env::consts::ARCH
+            );
             Ok(Arc::new(StringArray::from(vec![version; rows])))
         }),
     ]

@@ -230,10 +230,7 @@ fn is_null_for_null(expr: &Expr, input: &LogicalPlan) -> bool {
 /// A subquery inside an expression refers to the pipeline's columns by names that are about to change.
 fn holds_subquery(expr: &Expr) -> bool {
     let is_subquery = |node: &Expr| {
-        Ok(matches!(
-            node,
-            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
-        ))
+        Ok(matches!(node, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)))
     };
     expr.exists(is_subquery).unwrap_or(true)
 }

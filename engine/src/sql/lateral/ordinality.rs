@@ -7,9 +7,7 @@ use arrow::compute::cast;
 use arrow::compute::kernels::length::length;
 use arrow::datatypes::{DataType, Field, Int64Type};
 use datafusion::error::Result;
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 /// The function that gives, for lists, the list `1..=n`, where `n` is the length of the longest.
 pub(super) fn ordinals() -> ScalarUDF {
@@ -35,15 +33,10 @@ impl ScalarUDFImpl for Ordinals {
     }
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let lists = call
-            .args
-            .iter()
-            .map(|argument| argument.to_array(call.number_rows))
-            .collect::<Result<Vec<ArrayRef>>>()?;
-        let lengths = lists
-            .iter()
-            .map(|list| Ok(cast(&length(list)?, &DataType::Int64)?))
-            .collect::<Result<Vec<ArrayRef>>>()?;
+        let lists =
+            call.args.iter().map(|argument| argument.to_array(call.number_rows)).collect::<Result<Vec<ArrayRef>>>()?;
+        let lengths =
+            lists.iter().map(|list| Ok(cast(&length(list)?, &DataType::Int64)?)).collect::<Result<Vec<ArrayRef>>>()?;
         let mut builder = ListBuilder::new(Int64Builder::new());
         for row in 0..call.number_rows {
             let longest = lengths

@@ -49,7 +49,9 @@ impl<'a> Cells<'a> {
         let text = if is_nested(field.data_type()) {
             CellText::Nested(ValueWriter::new(field, array, &options.nested)?)
         } else {
-            CellText::Scalar(ArrayFormatter::try_new(array, &options.scalars).map_err(|error| unprintable(field, &error))?)
+            CellText::Scalar(
+                ArrayFormatter::try_new(array, &options.scalars).map_err(|error| unprintable(field, &error))?,
+            )
         };
         Ok(Self { array, text })
     }

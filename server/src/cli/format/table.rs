@@ -103,12 +103,7 @@ impl Layout {
     }
 }
 
-fn layout_columns(
-    schema: &SchemaRef,
-    lines: Vec<Vec<String>>,
-    style: &Style,
-    widths: &mut Option<Vec<u16>>,
-) -> String {
+fn layout_columns(schema: &SchemaRef, lines: Vec<Vec<String>>, style: &Style, widths: &mut Option<Vec<u16>>) -> String {
     let mut table = Table::new();
     table.load_preset(PRESET);
     match style.terminal_width {
@@ -176,10 +171,7 @@ mod tests {
     use super::*;
 
     fn schema() -> SchemaRef {
-        Arc::new(Schema::new(vec![
-            Field::new("token", DataType::Utf8, true),
-            Field::new("n", DataType::Int64, true),
-        ]))
+        Arc::new(Schema::new(vec![Field::new("token", DataType::Utf8, true), Field::new("n", DataType::Int64, true)]))
     }
 
     #[test]

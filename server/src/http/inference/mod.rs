@@ -58,7 +58,8 @@ SELECT index, description, method, explainer_model FROM explanations \
 WHERE model_id = $1 AND source_id = $2 AND index = ANY($3) AND explainer_model IS NOT NULL \
 ORDER BY index, created_at DESC NULLS LAST";
 
-const DENSITIES: &str = "SELECT index, density FROM features WHERE model_id = $1 AND source_id = $2 AND index = ANY($3)";
+const DENSITIES: &str =
+    "SELECT index, density FROM features WHERE model_id = $1 AND source_id = $2 AND index = ANY($3)";
 
 impl Inference {
     pub(super) fn new(engine: &Engine) -> Self {

@@ -52,7 +52,8 @@ pub(super) fn within(name: &str, value: i64, least: i64, most: i64) -> Result<i3
     match i32::try_from(value) {
         Ok(small) if (least..=most).contains(&value) => Ok(small),
         _ => Err(ApiError::from(
-            Error::new(ErrorKind::InvalidValue, format!("{name} is {value}")).with_hint(format!("it is between {least} and {most}")),
+            Error::new(ErrorKind::InvalidValue, format!("{name} is {value}"))
+                .with_hint(format!("it is between {least} and {most}")),
         )),
     }
 }

@@ -63,7 +63,8 @@ pub(in crate::http) async fn post_search_all(
     let mut answers = Vec::with_capacity(texts.len());
     for (rows, tokens) in found.iter().zip(&tokens) {
         let texts: Vec<Value> = tokens.iter().map(|token| member(token, "token")).collect();
-        let result = if is_list { rows.iter().map(activation).collect() } else { with_features(&app, &asked, rows).await? };
+        let result =
+            if is_list { rows.iter().map(activation).collect() } else { with_features(&app, &asked, rows).await? };
         answers.push(json!({ "tokens": texts, "result": result, "sortIndexes": asked.sort_indexes }));
     }
     Ok(Json(if is_list { json!({ "results": answers }) } else { answers.into_iter().next().unwrap_or_default() }))
@@ -94,7 +95,9 @@ async fn with_features(app: &App, asked: &SearchRequest, found: &[Row]) -> Resul
             continue;
         }
         let mut answer = activation(row);
-        if let (Some(record), Some(members)) = (feature(app, &asked.model_id, &source, index).await?, answer.as_object_mut()) {
+        if let (Some(record), Some(members)) =
+            (feature(app, &asked.model_id, &source, index).await?, answer.as_object_mut())
+        {
             members.insert("neuron".to_owned(), record);
         }
         answers.push(answer);

@@ -73,7 +73,8 @@ pub(in crate::http) async fn post_search_by_token(
 fn every_token(rows: &[Row], tokens: &[Row]) -> Vec<Value> {
     let at = |position: &Value| -> Vec<Value> {
         let here = rows.iter().filter(|row| member(row, "position") == *position);
-        here.map(|row| json!({ "featureIndex": member(row, "index"), "activationValue": member(row, "value") })).collect()
+        here.map(|row| json!({ "featureIndex": member(row, "index"), "activationValue": member(row, "value") }))
+            .collect()
     };
     let answer = |token: &Row| {
         let position = member(token, "position");
@@ -104,9 +105,12 @@ fn plain_tokens(
     positions.retain(|position| !ignore_bos || position.get("isSpecial") != Some(&Value::Bool(true)));
     for position in &mut positions {
         let Some(features) = position.get_mut("topFeatures").and_then(Value::as_array_mut) else { continue };
-        let of = |feature: &Value| feature.get("featureIndex").and_then(Value::as_i64).and_then(|index| known.get(&index));
+        let of =
+            |feature: &Value| feature.get("featureIndex").and_then(Value::as_i64).and_then(|index| known.get(&index));
         if let Some(threshold) = threshold {
-            features.retain(|feature| of(feature).and_then(|known| known.density).is_some_and(|density| density <= threshold));
+            features.retain(|feature| {
+                of(feature).and_then(|known| known.density).is_some_and(|density| density <= threshold)
+            });
         }
         for feature in features {
             let record = of(feature).map(|known| known.record.clone());

@@ -114,15 +114,19 @@ pub(super) fn parse_binary(mut bytes: &[u8], expected: Option<&DataType>) -> Res
                 values.push(match bytes.try_get_i32().map_err(|_| truncated())? {
                     -1 => null(&element)?,
                     size => {
-                        let (value, rest) =
-                            usize::try_from(size).ok().and_then(|size| bytes.split_at_checked(size)).ok_or_else(truncated)?;
+                        let (value, rest) = usize::try_from(size)
+                            .ok()
+                            .and_then(|size| bytes.split_at_checked(size))
+                            .ok_or_else(truncated)?;
                         bytes = rest;
                         fit(binary::parse(value, &element_type, &element)?, &element)?
                     }
                 });
             }
         }
-        _ => return Err(Report::new(code::UNSUPPORTED, "array parameters of more than one dimension are not supported")),
+        _ => {
+            return Err(Report::new(code::UNSUPPORTED, "array parameters of more than one dimension are not supported"));
+        }
     }
     Ok(list(&values, &element))
 }

@@ -22,9 +22,7 @@ pub(super) fn parse(bytes: &[u8], pg_type: &Type, expected: &DataType) -> Result
         Type::FLOAT4 => ScalarValue::Float32(Some(f32::from_be_bytes(fixed(bytes, pg_type)?))),
         Type::FLOAT8 => ScalarValue::Float64(Some(f64::from_be_bytes(fixed(bytes, pg_type)?))),
         Type::BYTEA => ScalarValue::Binary(Some(bytes.to_vec())),
-        Type::DATE => ScalarValue::Date32(Some(
-            i32::from_be_bytes(fixed(bytes, pg_type)?).saturating_add(EPOCH_DAYS),
-        )),
+        Type::DATE => ScalarValue::Date32(Some(i32::from_be_bytes(fixed(bytes, pg_type)?).saturating_add(EPOCH_DAYS))),
         Type::TIME => ScalarValue::Time64Microsecond(Some(i64::from_be_bytes(fixed(bytes, pg_type)?))),
         Type::TIMESTAMP => ScalarValue::TimestampMicrosecond(Some(moment(bytes, pg_type)?), None),
         Type::TIMESTAMPTZ => ScalarValue::TimestampMicrosecond(Some(moment(bytes, pg_type)?), Some("UTC".into())),
@@ -87,7 +85,8 @@ fn numeric(mut bytes: &[u8]) -> Option<String> {
         0xf000 => return Some("-Infinity".to_owned()),
         _ => return None,
     };
-    let digit_at = |place: i32| usize::try_from(weight - place).ok().and_then(|at| digits.get(at)).copied().unwrap_or(0);
+    let digit_at =
+        |place: i32| usize::try_from(weight - place).ok().and_then(|at| digits.get(at)).copied().unwrap_or(0);
     let mut whole: String = (0..=weight.max(0)).rev().map(|place| format!("{:04}", digit_at(place))).collect();
     let mut fraction: String = (1..=scale.div_ceil(4) as i32).map(|place| format!("{:04}", digit_at(-place))).collect();
     fraction.truncate(scale);
@@ -98,8 +97,5 @@ fn numeric(mut bytes: &[u8]) -> Option<String> {
 }
 
 fn malformed(pg_type: &Type) -> Report {
-    Report::new(
-        code::INVALID_BINARY,
-        format!("incorrect binary data format in a parameter of type {}", pg_type.name()),
-    )
+    Report::new(code::INVALID_BINARY, format!("incorrect binary data format in a parameter of type {}", pg_type.name()))
 }

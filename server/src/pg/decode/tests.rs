@@ -25,9 +25,8 @@ fn sent(value: &ScalarValue, format: Format) -> Vec<u8> {
 #[test]
 fn what_is_sent_out_comes_back_the_same() {
     let utc = || Some(Arc::from("UTC"));
-    let list = |values: &[ScalarValue], element: &DataType| {
-        ScalarValue::List(ScalarValue::new_list(values, element, true))
-    };
+    let list =
+        |values: &[ScalarValue], element: &DataType| ScalarValue::List(ScalarValue::new_list(values, element, true));
     let text = |text: &str| ScalarValue::from(text);
     for value in [
         ScalarValue::Boolean(Some(true)),
@@ -53,10 +52,7 @@ fn what_is_sent_out_comes_back_the_same() {
         list(&[ScalarValue::Int32(Some(1)), ScalarValue::Int32(None)], &DataType::Int32),
         list(&[], &DataType::Float32),
         list(&[text(" the"), text("NULL"), text("a\"b\\c,{}"), ScalarValue::Utf8(None)], &DataType::Utf8),
-        list(
-            &[ScalarValue::TimestampMicrosecond(Some(5), utc())],
-            &DataType::Timestamp(TimeUnit::Microsecond, utc()),
-        ),
+        list(&[ScalarValue::TimestampMicrosecond(Some(5), utc())], &DataType::Timestamp(TimeUnit::Microsecond, utc())),
     ] {
         for format in [Format::Text, Format::Binary] {
             let expected = value.data_type();

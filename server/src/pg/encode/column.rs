@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
-    DurationMicrosecondArray, FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
-    IntervalMonthDayNanoArray, ListArray, StringArray, StringBuilder, StringViewArray, Time64MicrosecondArray,
-    TimestampMicrosecondArray, UInt32Array, UInt64Array,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array,
+    Decimal256Array, DurationMicrosecondArray, FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array,
+    Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, StringArray, StringBuilder, StringViewArray,
+    Time64MicrosecondArray, TimestampMicrosecondArray, UInt32Array, UInt64Array,
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{
@@ -102,9 +102,7 @@ impl Column {
             DataType::Utf8View => Self::TextView(array.as_string_view().clone()),
             DataType::Binary => Self::Bytes(array.as_binary::<i32>().clone()),
             DataType::BinaryView => Self::BytesView(array.as_binary_view().clone()),
-            DataType::FixedSizeBinary(16) if *pg_type == Type::UUID => {
-                Self::Uuid(array.as_fixed_size_binary().clone())
-            }
+            DataType::FixedSizeBinary(16) if *pg_type == Type::UUID => Self::Uuid(array.as_fixed_size_binary().clone()),
             DataType::FixedSizeBinary(_) => Self::FixedBytes(array.as_fixed_size_binary().clone()),
             DataType::Date32 => Self::Date(array.as_primitive::<Date32Type>().clone()),
             DataType::Time64(TimeUnit::Microsecond) => {

@@ -1,7 +1,7 @@
 //! `COPY … TO STDOUT`: rows as lines of text or CSV, one line to a `CopyData` message.
 
-use bytes::{BufMut, BytesMut};
 use arrow::datatypes::SchemaRef;
+use bytes::{BufMut, BytesMut};
 use latentdb_engine::{CopyFormat, CopyOptions};
 use pgwire::messages::copy::MESSAGE_TYPE_BYTE_COPY_DATA;
 

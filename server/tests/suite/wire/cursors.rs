@@ -1,7 +1,7 @@
 //! Server-side cursors, as psycopg and JDBC use them.
 
-use super::raw::{Raw, kinds, states, tags};
 use super::Served;
+use super::raw::{Raw, kinds, states, tags};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_gives_its_rows_in_pieces() {

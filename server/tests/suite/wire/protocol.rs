@@ -15,7 +15,8 @@ async fn start_up_tells_what_drivers_rely_on() {
         .filter(|message| message.kind == 'S')
         .map(|message| {
             let text = String::from_utf8(message.body.clone()).unwrap();
-            let (name, value) = text.trim_end_matches('\0').split_once('\0').unwrap_or((text.trim_end_matches('\0'), ""));
+            let (name, value) =
+                text.trim_end_matches('\0').split_once('\0').unwrap_or((text.trim_end_matches('\0'), ""));
             (name.to_owned(), value.to_owned())
         })
         .collect();

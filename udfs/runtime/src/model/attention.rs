@@ -72,9 +72,7 @@ impl Attention {
         let query = walk.at(Place::Query, layer, fused.narrow(1, 0, queries)?)?;
         let key = walk.at(Place::Key, layer, fused.narrow(1, queries, keys)?)?;
         let value = walk.at(Place::Value, layer, fused.narrow(1, queries + keys, keys)?)?;
-        let split = |flat: &Tensor, heads: usize| -> Result<Tensor> {
-            Ok(flat.reshape((rows, heads, config.d_head))?)
-        };
+        let split = |flat: &Tensor, heads: usize| -> Result<Tensor> { Ok(flat.reshape((rows, heads, config.d_head))?) };
         let turned = |heads: Tensor, norm: &Option<Norm>| -> Result<Tensor> {
             let heads = match norm {
                 Some(norm) => norm.forward(&heads)?,

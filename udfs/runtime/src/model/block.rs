@@ -65,7 +65,13 @@ fn after(norm: &Option<Norm>, value: Tensor) -> Step<Tensor> {
 }
 
 /// A norm whose result before the gain may be looked at, and changed.
-pub(super) fn watched_norm(norm: &Norm, place: Place, layer: usize, value: &Tensor, walk: &mut Walk<'_>) -> Step<Tensor> {
+pub(super) fn watched_norm(
+    norm: &Norm,
+    place: Place,
+    layer: usize,
+    value: &Tensor,
+    walk: &mut Walk<'_>,
+) -> Step<Tensor> {
     if !walk.is_watched(place, layer) {
         return Ok(norm.forward(value)?);
     }

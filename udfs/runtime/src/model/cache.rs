@@ -25,7 +25,13 @@ impl Cache {
     }
 
     /// Puts new keys and values behind those of a sequence; gives all of them.
-    pub(super) fn append(&mut self, layer: usize, sequence: usize, key: Tensor, value: Tensor) -> Result<(Tensor, Tensor)> {
+    pub(super) fn append(
+        &mut self,
+        layer: usize,
+        sequence: usize,
+        key: Tensor,
+        value: Tensor,
+    ) -> Result<(Tensor, Tensor)> {
         let Some(slot) = self.kept.get_mut(layer).and_then(|of_layer| of_layer.get_mut(sequence)) else {
             return Ok((key, value));
         };

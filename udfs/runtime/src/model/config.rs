@@ -146,7 +146,16 @@ impl Config {
     /// Refuses what would divide by zero or not fit together later.
     fn check(self) -> Result<Self> {
         let bad = |what: &str| Err(Error::new(ErrorKind::BadFile, what.to_owned()));
-        let sizes = [self.n_layers, self.d_model, self.n_heads, self.n_kv_heads, self.d_head, self.d_mlp, self.d_vocab, self.n_ctx];
+        let sizes = [
+            self.n_layers,
+            self.d_model,
+            self.n_heads,
+            self.n_kv_heads,
+            self.d_head,
+            self.d_mlp,
+            self.d_vocab,
+            self.n_ctx,
+        ];
         if sizes.contains(&0) {
             return bad("a size is 0");
         }
@@ -212,7 +221,10 @@ impl<'a> Fields<'a> {
             "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
             "silu" | "swish" => Ok(Activation::Silu),
             "relu" => Ok(Activation::Relu),
-            other => Err(Error::new(ErrorKind::Unsupported, format!("{name}: the activation function {other:?} is not known"))),
+            other => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("{name}: the activation function {other:?} is not known"),
+            )),
         }
     }
 }

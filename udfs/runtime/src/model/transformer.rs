@@ -53,7 +53,8 @@ impl Model {
         let config = Config::read(directory)?;
         let tokenizer = Tokenizer::open(directory)?;
         let weights = Weights::open(directory, &options.device, compute_type(options))?;
-        let blocks = (0..config.n_layers).map(|layer| families::block(&config, &weights, layer)).collect::<Result<_>>()?;
+        let blocks =
+            (0..config.n_layers).map(|layer| families::block(&config, &weights, layer)).collect::<Result<_>>()?;
         let outside = families::outside(&config, &weights)?;
         let (device, dtype) = (options.device.clone(), weights.dtype());
         Ok(Self { config, tokenizer, device, dtype, outside, blocks })
@@ -100,7 +101,13 @@ impl Model {
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
-    pub fn forward_cached(&self, batch: &Batch, cache: &mut Cache, tap: &mut dyn Tap, until: Until) -> Result<Option<Tensor>> {
+    pub fn forward_cached(
+        &self,
+        batch: &Batch,
+        cache: &mut Cache,
+        tap: &mut dyn Tap,
+        until: Until,
+    ) -> Result<Option<Tensor>> {
         self.run(batch, Some(cache), tap, until)
     }
 
@@ -122,7 +129,13 @@ impl Model {
         Ok(self.outside.unembedding.column(token as usize)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
     }
 
-    fn run(&self, batch: &Batch, mut cache: Option<&mut Cache>, tap: &mut dyn Tap, until: Until) -> Result<Option<Tensor>> {
+    fn run(
+        &self,
+        batch: &Batch,
+        mut cache: Option<&mut Cache>,
+        tap: &mut dyn Tap,
+        until: Until,
+    ) -> Result<Option<Tensor>> {
         self.check_tokens(batch.tokens())?;
         let lengths: Vec<usize> = batch.sequences().iter().map(ExactSizeIterator::len).collect();
         let positions = self.positions(batch, cache.as_deref())?;

@@ -20,7 +20,8 @@ pub(super) struct Weights {
 }
 
 /// Prefixes that the base model's tensors may have.
-const PREFIXES: &[&str] = &["", "transformer.", "gpt_neox.", "model.", "language_model.model.", "model.language_model."];
+const PREFIXES: &[&str] =
+    &["", "transformer.", "gpt_neox.", "model.", "language_model.model.", "model.language_model."];
 
 /// A tensor that every model has, by each family's name for it.
 const EMBEDDINGS: &[&str] = &["wte.weight", "embed_in.weight", "embed_tokens.weight"];
@@ -36,9 +37,9 @@ impl Weights {
         let paths = paths(directory)?;
         let files = map(&paths)?;
         let names: Vec<String> = files.tensors().into_iter().map(|(name, _)| name).collect();
-        let is_embedding = |prefix: &str| names.iter().any(|name| {
-            name.strip_prefix(prefix).is_some_and(|rest| EMBEDDINGS.contains(&rest))
-        });
+        let is_embedding = |prefix: &str| {
+            names.iter().any(|name| name.strip_prefix(prefix).is_some_and(|rest| EMBEDDINGS.contains(&rest)))
+        };
         let prefix = PREFIXES.iter().find(|prefix| is_embedding(prefix)).ok_or_else(|| {
             Error::new(ErrorKind::BadFile, format!("{}: no tensor is the token embedding", directory.display()))
                 .with_hint("the files of a language model have one of wte.weight, embed_in.weight, embed_tokens.weight")

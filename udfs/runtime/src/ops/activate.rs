@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::matrix::{values, with_values};
 use super::ranking::top_k;
+use crate::Result;
 use crate::service::{Part, Pass, Wants};
 use crate::source::Source;
-use crate::Result;
 
 /// One source to look in.
 #[derive(Debug, Clone)]

@@ -139,7 +139,8 @@ fn attribute(model: &Model, value: &Tensor, pattern: &Tensor, weights: &[f32], t
         ));
     }
     let value = value.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec2::<f32>()?;
-    let seen = pattern.narrow(1, target, 1)?.squeeze(1)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec2::<f32>()?;
+    let seen =
+        pattern.narrow(1, target, 1)?.squeeze(1)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec2::<f32>()?;
     let shared = heads / key_heads;
     let from = |position: usize, row: &[f32]| -> f32 {
         let per_head = weights.chunks_exact(width).zip(&seen).enumerate().map(|(head, (weights, seen))| {
@@ -168,10 +169,8 @@ impl Pass for ActivateFeature {
         let values: Vec<f32> = values.into_iter().skip(skipped).collect();
         let (target, _) = first_maximum(&values);
         let attribution = self.attribution(part, target + skipped)?;
-        let attribution = attribution.map(|all| DirectFeatureAttribution {
-            target,
-            values: all.into_iter().skip(skipped).collect(),
-        });
+        let attribution =
+            attribution.map(|all| DirectFeatureAttribution { target, values: all.into_iter().skip(skipped).collect() });
         self.found.push(FeatureValues { first_position: skipped, values, attribution });
         Ok(())
     }

@@ -42,8 +42,11 @@ impl Pass for Attention {
         let (heads, _, _) = pattern.dims3()?;
         let chosen = match self.head {
             Some(head) if head >= heads => {
-                return Err(Error::new(ErrorKind::InvalidInput, format!("there is no head {head} in layer {}", self.layer))
-                    .with_hint(format!("the model has {heads} heads, counted from 0")));
+                return Err(Error::new(
+                    ErrorKind::InvalidInput,
+                    format!("there is no head {head} in layer {}", self.layer),
+                )
+                .with_hint(format!("the model has {heads} heads, counted from 0")));
             }
             Some(head) => head..head + 1,
             None => 0..heads,

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::activate::{part_features, starts_with_bos};
 use super::matrix::with_values;
 use super::ranking::top_k;
+use crate::Result;
 use crate::service::{Part, Pass, Wants};
 use crate::source::Source;
-use crate::Result;
 
 /// The operation.
 #[derive(Debug)]
@@ -53,8 +53,11 @@ impl Pass for ActivateByToken {
         let skipped = usize::from(self.ignore_bos && starts_with_bos(part));
         let found = with_values(&encoded, |values, width| {
             let rows = values.chunks_exact(width.max(1)).enumerate().skip(skipped);
-            rows.map(|(position, row)| TokenFeatures { position, features: top_k(row, self.top_k, |_, value| value != 0.0) })
-                .collect()
+            rows.map(|(position, row)| TokenFeatures {
+                position,
+                features: top_k(row, self.top_k, |_, value| value != 0.0),
+            })
+            .collect()
         })?;
         self.found.push(found);
         Ok(())

@@ -47,7 +47,12 @@ impl Worker {
             check_length(&self.model, prompt.len())?;
         }
         let (reply, answer) = oneshot::channel();
-        let job = Job { prompts, done: 0, wants: pass.wants(), work: Box::new(Work { pass: Some(pass), reply: Some(reply) }) };
+        let job = Job {
+            prompts,
+            done: 0,
+            wants: pass.wants(),
+            work: Box::new(Work { pass: Some(pass), reply: Some(reply) }),
+        };
         self.queue.send(job).await.map_err(|_| worker_gone())?;
         answer.await.map_err(|_| worker_gone())?
     }
@@ -188,11 +193,8 @@ fn run_batch(model: &Model, jobs: &mut VecDeque<Job>, seats: &[Seat]) {
 
 fn forward(model: &Model, jobs: &VecDeque<Job>, seats: &[Seat]) -> Result<(Batch, Kept)> {
     let riding: Vec<&Job> = seats.iter().filter_map(|seat| jobs.get(seat.job)).collect();
-    let sequences: Vec<&[u32]> = riding
-        .iter()
-        .zip(seats)
-        .filter_map(|(job, seat)| job.prompts.get(seat.prompt).map(Vec::as_slice))
-        .collect();
+    let sequences: Vec<&[u32]> =
+        riding.iter().zip(seats).filter_map(|(job, seat)| job.prompts.get(seat.prompt).map(Vec::as_slice)).collect();
     let batch = Batch::new(&sequences)?;
     let wanted: HashSet<Point> = riding.iter().flat_map(|job| job.wants.points.iter().copied()).collect();
     let rows = riding.iter().filter_map(|job| job.wants.logits).reduce(widest);

@@ -26,14 +26,23 @@ impl ChatTemplate {
         Self { source }
     }
 
-    pub(super) fn apply(&self, messages: &[Message], add_generation_prompt: bool, bos: &str, eos: &str) -> Result<String> {
+    pub(super) fn apply(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+        bos: &str,
+        eos: &str,
+    ) -> Result<String> {
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |message: String| -> std::result::Result<String, minijinja::Error> {
-            Err(minijinja::Error::new(JinjaKind::InvalidOperation, message))
-        });
+        environment.add_function(
+            "raise_exception",
+            |message: String| -> std::result::Result<String, minijinja::Error> {
+                Err(minijinja::Error::new(JinjaKind::InvalidOperation, message))
+            },
+        );
         environment.add_function("strftime_now", |format: String, _options: Kwargs| {
             chrono::Local::now().format(&format).to_string()
         });
@@ -63,7 +72,7 @@ mod tests {
                 .to_owned(),
         );
         let say = |role: &str| Message { role: role.to_owned(), content: " hi ".to_owned() };
-        assert_eq!(template.apply(&[say("user")], true, "<b>", "").unwrap(), "<b>\n<user>hi\n<assistant>");
+        assert_eq!(template.apply(&[say("user")], true, "<b>", "").unwrap(), "<b><user>hi\n<assistant>");
         assert!(template.apply(&[say("system")], true, "", "").unwrap_err().message().contains("no system"));
     }
 }

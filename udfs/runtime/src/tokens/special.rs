@@ -37,7 +37,8 @@ impl Settings {
         if let Some(text) = template.as_str() {
             return Some(text.to_owned());
         }
-        let named = template.as_array()?.iter().find(|entry| entry.get("name").and_then(Value::as_str) == Some("default"));
+        let named =
+            template.as_array()?.iter().find(|entry| entry.get("name").and_then(Value::as_str) == Some("default"));
         named?.get("template")?.as_str().map(str::to_owned)
     }
 }

@@ -1,8 +1,8 @@
 //! The runtime against its oracles.
 
-
 mod model_files;
 mod models;
+mod service;
 mod source_cases;
 mod source_damage;
 mod source_facts;

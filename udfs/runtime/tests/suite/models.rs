@@ -7,9 +7,8 @@ use candle_core::{Device, Tensor};
 use latentdb_runtime::model::{Batch, Cache, Capture, LogitRows, Model, NoTap, OpenOptions, Tap, Until};
 use latentdb_runtime::{Place, Point, Result};
 
-const FAMILIES: &[&str] = &[
-    "gpt2", "neox", "neox-sequential", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3",
-];
+const FAMILIES: &[&str] =
+    &["gpt2", "neox", "neox-sequential", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3"];
 
 /// Values are compared to this share of the largest in their row.
 const TOLERANCE: f32 = 1e-4;

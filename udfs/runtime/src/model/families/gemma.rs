@@ -59,7 +59,10 @@ fn sliding_layers(family: Family, fields: &Fields<'_>, n_layers: usize) -> Resul
         let slides = kinds.iter().map(|kind| match kind.as_str() {
             Some("sliding_attention") => Ok(true),
             Some("full_attention") => Ok(false),
-            _ => Err(Error::new(ErrorKind::Unsupported, format!("layer_types: {kind} is no kind of layer that is known"))),
+            _ => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("layer_types: {kind} is no kind of layer that is known"),
+            )),
         });
         return slides.collect();
     }

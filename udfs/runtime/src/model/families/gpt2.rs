@@ -1,8 +1,8 @@
 //! GPT-2: LayerNorm, learned positions, fused queries, keys and values, weights kept as `[in, out]`.
 
 use super::{Attention, Block, Config, Family, Fields, Linear, Mlp, Outside, Weights, norm};
-use crate::model::norm::NormKind;
 use crate::Result;
+use crate::model::norm::NormKind;
 
 pub(super) fn config(fields: &Fields<'_>) -> Result<Config> {
     let (d_model, n_heads, n_layers) = (fields.size("n_embd")?, fields.size("n_head")?, fields.size("n_layer")?);

@@ -4,8 +4,8 @@
 use candle_core::Tensor;
 
 use super::{Attention, Block, Config, Family, Fields, Linear, Mlp, Outside, Weights, linear, norm, rope};
-use crate::model::norm::NormKind;
 use crate::Result;
+use crate::model::norm::NormKind;
 
 pub(super) fn config(family: Family, fields: &Fields<'_>) -> Result<Config> {
     let (d_model, n_heads) = (fields.size("hidden_size")?, fields.size("num_attention_heads")?);
@@ -71,7 +71,8 @@ pub(super) fn block(config: &Config, weights: &Weights, layer: usize) -> Result<
     let of_head = |name: &str| -> Result<_> {
         config.qk_norm.then(|| norm(config, weights, &within(name), config.d_head)).transpose()
     };
-    let after = |name: &str| -> Result<_> { config.post_norms.then(|| norm(config, weights, &within(name), d)).transpose() };
+    let after =
+        |name: &str| -> Result<_> { config.post_norms.then(|| norm(config, weights, &within(name), d)).transpose() };
     let before_mlp = if config.post_norms { "pre_feedforward_layernorm" } else { "post_attention_layernorm" };
     Ok(Block {
         norm1: norm(config, weights, &within("input_layernorm"), d)?,

@@ -3,8 +3,8 @@
 use candle_core::Tensor;
 
 use super::{Attention, Block, Config, Family, Fields, Linear, Mlp, Outside, Weights, linear, norm, rope};
-use crate::model::norm::NormKind;
 use crate::Result;
+use crate::model::norm::NormKind;
 
 pub(super) fn config(fields: &Fields<'_>) -> Result<Config> {
     let (d_model, n_heads) = (fields.size("hidden_size")?, fields.size("num_attention_heads")?);
