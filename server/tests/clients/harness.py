@@ -14,6 +14,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SAMPLE = REPOSITORY / "datasets" / "sample" / "export"  # written by SAEDashboard
+GOLDEN = REPOSITORY / "udfs" / "tests" / "golden"
 SAMPLE_DB = REPOSITORY / "datasets" / "sample" / "export-db"  # in the dialect of Neuronpedia's database dump
 READY = re.compile(r"listening pg=(\S+):(\d+) http=(\S+)")
 
@@ -59,6 +60,12 @@ class Database:
     def import_sample(self, *exports: Path) -> None:
         for export in exports or (SAMPLE, SAMPLE_DB):
             self.run("import", "neuronpedia", str(export))
+
+    def add_golden_model(self) -> None:
+        """The tiny model whose activations interp-engine and SAELens computed."""
+        self.run("model", "add", "tiny", str(GOLDEN / "model"))
+        for source in ("1-res", "2-res"):
+            self.run("source", "add", f"tiny/{source}", str(GOLDEN / "sources" / source))
 
     def add_demo_model(self) -> None:
         self.run("model", "add", "docs-3m", str(REPOSITORY / "datasets" / "demo" / "model"))

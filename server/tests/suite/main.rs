@@ -4,4 +4,5 @@ mod cli;
 mod harness;
 mod http;
 mod layering;
+mod models;
 mod wire;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::golden::{EXPECTED, Expected, Tiny, assert_close, numbers, quoted, real_lists, reals, texts};
+use crate::golden::{EXPECTED, Expected, Tiny, assert_close, assert_within, numbers, quoted, real_lists, reals, texts};
 
 /// Activations are compared to this share of the largest.
 const TOLERANCE: f32 = 1e-5;
@@ -54,8 +54,11 @@ async fn unfolded_activations_are_those_of_plain_saelens() {
         let found = tiny.rows(&sql).await;
         assert!(found.num_rows() > 20);
         for (index, acts) in numbers(&found, "index").into_iter().zip(real_lists(&found, "acts")) {
-            let column: Vec<f32> = expected.sources["2-res"].unfolded.iter().map(|row| row[index as usize]).collect();
-            assert_close(&acts, &column, TOLERANCE, &format!("feature {index} on {:?}", expected.text));
+            let unfolded = &expected.sources["2-res"].unfolded;
+            let column: Vec<f32> = unfolded.iter().map(|row| row[index as usize]).collect();
+            // Sums of terms as large as the largest activations: what is left of a weak feature is no exacter than they.
+            let scale = unfolded.iter().flatten().fold(0.0f32, |most, value| most.max(*value));
+            assert_within(&acts, &column, TOLERANCE * scale, &format!("feature {index} on {:?}", expected.text));
         }
     }
 }

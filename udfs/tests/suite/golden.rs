@@ -90,6 +90,13 @@ impl Tiny {
     }
 }
 
+/// Runs a statement that gives no rows.
+pub(crate) async fn execute(session: &Session, sql: &str) {
+    for statement in session.parse(sql).unwrap() {
+        session.run(&statement).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+}
+
 pub(crate) async fn rows(session: &Session, sql: &str) -> RecordBatch {
     let rows = session.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     let schema = rows.schema().clone();
@@ -126,9 +133,15 @@ pub(crate) fn quoted(text: &str) -> String {
 /// Fails unless the numbers agree to `tolerance`, relative to the largest of them.
 #[track_caller]
 pub(crate) fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
     let scale = expected.iter().fold(1e-6f32, |most, value| most.max(value.abs()));
+    assert_within(found, expected, tolerance * scale, what);
+}
+
+/// Fails unless the numbers agree to `difference`.
+#[track_caller]
+pub(crate) fn assert_within(found: &[f32], expected: &[f32], difference: f32, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
     for (position, (found, expected)) in found.iter().zip(expected).enumerate() {
-        assert!((found - expected).abs() <= tolerance * scale, "{what} at {position}: {found}, expected {expected}");
+        assert!((found - expected).abs() <= difference, "{what} at {position}: {found}, expected {expected}");
     }
 }

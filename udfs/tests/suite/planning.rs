@@ -2,15 +2,15 @@
 
 use arrow::record_batch::RecordBatch;
 
-use crate::golden::{EXPECTED, Tiny, numbers, quoted, rows, texts};
+use crate::golden::{EXPECTED, Tiny, execute, numbers, quoted, rows, texts};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_of_prompts_gives_what_each_prompt_gives_alone() {
     let tiny = Tiny::open().await;
     let session = tiny.session();
-    rows(&session, "CREATE TABLE prompts (id int, text text)").await;
+    execute(&session, "CREATE TABLE prompts (id int, text text)").await;
     for (id, expected) in EXPECTED.iter().enumerate() {
-        rows(&session, &format!("INSERT INTO prompts VALUES ({id}, {})", quoted(&expected.text))).await;
+        execute(&session, &format!("INSERT INTO prompts VALUES ({id}, {})", quoted(&expected.text))).await;
     }
     let sql = "SELECT p.id, a.index FROM prompts p, activate('tiny', '1-res', p.text, top_k => 5) a ORDER BY p.id, a.max_value DESC";
     let together = rows(&session, sql).await;
