@@ -16,7 +16,10 @@ const MADE_UP: &str = "__common_expr";
 /// The calls of `known` that a projection's columns are enough to write.
 pub(super) fn through(known: Vec<Known>, exprs: &[Expr]) -> Vec<Known> {
     let (calls, definitions): (Vec<Known>, Vec<Known>) = known.into_iter().partition(is_call);
-    let carried = |known: Known| carry(&known, exprs).or_else(|| carry(&written_out(known, &definitions), exprs));
+    let carried = |known: Known| {
+        let written_out = || Known { call: written_out(&known.call, &definitions), column: known.column.clone() };
+        carry(&known, exprs).or_else(|| carry(&written_out(), exprs))
+    };
     calls.into_iter().filter_map(carried).collect()
 }
 
@@ -37,16 +40,16 @@ fn is_call(known: &Known) -> bool {
     matches!(&known.call, Expr::ScalarFunction(call) if Marker::of(call).is_some())
 }
 
-/// `known` with expressions in the place of made-up names.
-fn written_out(known: Known, definitions: &[Known]) -> Known {
-    let call = known.call.clone().transform(|node| {
+/// `call` with expressions in the place of made-up names.
+pub(super) fn written_out(call: &Expr, definitions: &[Known]) -> Expr {
+    let written = call.clone().transform(|node| {
         let stands_for = |definition: &&Known| matches!(&node, Expr::Column(column) if *column == definition.column);
         Ok(match definitions.iter().find(stands_for) {
-            Some(definition) => Transformed::yes(definition.call.clone()),
-            None => Transformed::no(node),
+            Some(definition) if !is_call(definition) => Transformed::yes(definition.call.clone()),
+            _ => Transformed::no(node),
         })
     });
-    Known { call: call.map_or(known.call, |call| call.data), column: known.column }
+    written.map_or_else(|_| call.clone(), |written| written.data)
 }
 
 /// `known` in terms of a projection's columns, if all that the call needs is among them. What the projection works out

@@ -86,7 +86,11 @@ impl Hoist<'_> {
 
     pub(super) fn node(&self, plan: LogicalPlan) -> Result<Hoisted> {
         if !is_asking(&plan)? {
-            return Ok(Hoisted { plan, known: Vec::new() });
+            let known = match &plan {
+                LogicalPlan::Projection(projection) => carry::definitions(&projection.expr),
+                _ => Vec::new(),
+            };
+            return Ok(Hoisted { plan, known });
         }
         let plan = plan.map_subqueries(|subquery| Ok(Transformed::yes(self.whole(subquery)?)))?.data;
         match plan {

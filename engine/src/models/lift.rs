@@ -13,6 +13,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::expr::{AggregateFunction, Case, ScalarFunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, Extension, LogicalPlan, Operator};
 
+use super::carry::written_out;
 use super::guards;
 use super::marker::{Marker, holds_call};
 use super::node::{ModelCall, ModelCallNode};
@@ -186,7 +187,8 @@ impl<'a> Lifter<'a> {
     /// The column of an equal call, whose guard is widened if it has one. A guard that needs answers which come no
     /// earlier than that call is left alone: the call is asked twice then.
     fn reuse(&mut self, call: &Expr, guard: Option<&Expr>, guard_layer: usize) -> Option<Column> {
-        if let Some(known) = self.known.iter().find(|known| known.call == *call) {
+        let wanted = written_out(call, &self.known);
+        if let Some(known) = self.known.iter().find(|known| written_out(&known.call, &self.known) == wanted) {
             return Some(known.column.clone());
         }
         let equal = |lifted: &&mut Lifted| {

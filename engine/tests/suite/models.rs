@@ -147,7 +147,8 @@ async fn the_same_call_in_select_where_and_order_by_is_computed_once() {
     let shared =
         "SELECT weigh('m', text || id) FROM p WHERE weigh('m', text || id) > 2 AND shout('m', text || id) <> ''";
     lines(&db.session, shared).await;
-    assert_eq!(db.model.rows(), 200, "each of two functions is asked once about an argument they share");
+    let plan = lines(&db.session, &format!("EXPLAIN {shared}")).await.join("\n");
+    assert_eq!(db.model.rows(), 200, "each of two functions is asked once about an argument they share\n{plan}");
     lines(&db.session, "SELECT dream(text), dream(text) FROM p").await;
     assert_eq!(db.model.rows(), 200, "a volatile function is asked for every call and row");
 }
