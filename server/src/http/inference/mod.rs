@@ -37,20 +37,20 @@ pub(super) struct Inference {
 
 const TOKENS: &str = "\
 SELECT t.n, k.position, k.token_id, k.token, k.is_special \
-FROM unnest($1) WITH ORDINALITY AS t(text, n), tokenize($2, t.text, prepend_bos => $3) k ORDER BY t.n, k.position";
+FROM unnest($1::text[]) WITH ORDINALITY AS t(text, n), tokenize($2, t.text, prepend_bos => $3) k ORDER BY t.n, k.position";
 
 const FEATURE: &str = "\
 SELECT t.n, a.position, a.token, a.value, a.dfa_value, a.dfa_target \
-FROM unnest($1) WITH ORDINALITY AS t(text, n), activate_feature($2, t.text) a ORDER BY t.n, a.position";
+FROM unnest($1::text[]) WITH ORDINALITY AS t(text, n), activate_feature($2, t.text) a ORDER BY t.n, a.position";
 
 const BY_TOKEN: &str = "\
 SELECT t.n, a.position, a.rank, a.index, a.value \
-FROM unnest($1) WITH ORDINALITY AS t(text, n), activate_by_token($2, $3, t.text, top_k => $4, ignore_bos => $5) a \
+FROM unnest($1::text[]) WITH ORDINALITY AS t(text, n), activate_by_token($2, $3, t.text, top_k => $4, ignore_bos => $5) a \
 ORDER BY t.n, a.position, a.rank";
 
 const ACTIVATE: &str = "\
 SELECT t.n, a.model_id, a.source_id, a.index, a.max_value, a.max_position, a.sum_value, a.tokens, a.acts \
-FROM unnest($1) WITH ORDINALITY AS t(text, n), activate($2, $3, t.text, top_k => $4, ignore_bos => $5";
+FROM unnest($1::text[]) WITH ORDINALITY AS t(text, n), activate($2, $3, t.text, top_k => $4, ignore_bos => $5";
 
 /// The newest explanation that no person wrote.
 const EXPLANATIONS: &str = "\

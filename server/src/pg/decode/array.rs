@@ -125,7 +125,10 @@ pub(super) fn parse_binary(mut bytes: &[u8], expected: Option<&DataType>) -> Res
             }
         }
         _ => {
-            return Err(Report::new(code::UNSUPPORTED, "array parameters of more than one dimension are not supported"));
+            return Err(Report::new(
+                code::UNSUPPORTED,
+                "array parameters of more than one dimension are not supported",
+            ));
         }
     }
     Ok(list(&values, &element))
