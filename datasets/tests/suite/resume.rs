@@ -7,7 +7,7 @@ use std::time::Duration;
 use latentdb_datasets::Quiet;
 use latentdb_datasets::neuronpedia::{ImportOptions, import};
 
-use crate::support::{Database, copy, synthetic};
+use crate::support::{Database, copy, synthetic, try_copy};
 
 /// Files of units that the manifest in `folder` names as finished.
 fn finished(folder: &Path) -> usize {
@@ -75,8 +75,13 @@ async fn import_leaving_the_manifest(database: &Database, export: &Path, state: 
     let kept = state.with_extension("kept");
     while !running.is_finished() {
         if finished(state) > finished(&kept) {
-            let _ = std::fs::remove_dir_all(&kept);
-            copy(state, &kept);
+            // The import goes on, and deletes its manifest at the end: only a whole copy takes the place of the last one.
+            let newer = state.with_extension("newer");
+            let _ = std::fs::remove_dir_all(&newer);
+            if try_copy(state, &newer).is_ok() && finished(&newer) > finished(&kept) {
+                let _ = std::fs::remove_dir_all(&kept);
+                std::fs::rename(&newer, &kept).unwrap();
+            }
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
