@@ -221,15 +221,20 @@ impl Model {
     }
 
     fn logits(&self, stream: &Tensor, walk: &mut Walk<'_>, until: Until) -> Step<Tensor> {
-        let stream = match until {
-            Until::Logits(LogitRows::Last) => {
-                let last = walk.batch.sequences().iter().map(|rows| rows.end.saturating_sub(1) as u32);
-                stream.index_select(&Tensor::new(last.collect::<Vec<u32>>(), &self.device)?, 0)?
-            }
-            _ => stream.clone(),
-        };
+        let only_last = until == Until::Logits(LogitRows::Last);
+        // Whoever looks at a point is shown a row for each token, however few of them the caller wants.
+        let is_watched = [Place::FinalNormalized, Place::Logits].iter().any(|place| walk.is_watched(*place, 0));
+        let selects_first = only_last && !is_watched;
+        let stream = if selects_first { self.last_rows(stream, walk.batch)? } else { stream.clone() };
         let normed = watched_norm(&self.outside.final_norm, Place::FinalNormalized, 0, &stream, walk)?;
-        walk.at(Place::Logits, 0, self.head(&normed)?)
+        let logits = walk.at(Place::Logits, 0, self.head(&normed)?)?;
+        Ok(if only_last && !selects_first { self.last_rows(&logits, walk.batch)? } else { logits })
+    }
+
+    /// The row of each sequence's last token.
+    fn last_rows(&self, rows: &Tensor, batch: &Batch) -> Result<Tensor> {
+        let last: Vec<u32> = batch.sequences().iter().map(|rows| rows.end.saturating_sub(1) as u32).collect();
+        Ok(rows.index_select(&Tensor::new(last, &self.device)?, 0)?)
     }
 
     fn head(&self, normed: &Tensor) -> Result<Tensor> {

@@ -88,3 +88,27 @@ async fn a_budget_of_memory_holds_what_was_used_last() {
     // What somebody holds goes on, whether or not it was given up.
     assert_eq!(first.run(prompts(2), Logits::new(1)).await.unwrap().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mate_that_wants_only_last_logits_takes_no_rows_away() {
+    let service = service(4096);
+    let worker = worker(&service, "llama");
+    let all = prompts(12);
+    for point in [Point::new(Place::FinalNormalized, 0), Point::new(Place::Logits, 0)] {
+        let alone = worker.run(all.clone(), HiddenStates::new(point)).await.unwrap();
+        // The first question keeps the worker busy, so that the other two wait and ride together.
+        let (_, together, last) = tokio::join!(
+            worker.run(prompts(2_000), Logits::new(1)),
+            worker.run(all.clone(), HiddenStates::new(point)),
+            worker.run(all.clone(), Logits::new(1)),
+        );
+        let together = together.unwrap();
+        assert_eq!(last.unwrap().len(), all.len());
+        for ((together, alone), prompt) in together.iter().zip(&alone).zip(&all) {
+            assert_eq!(together.len(), prompt.len(), "{point} has a row for each token");
+            for (one, other) in together.iter().flatten().zip(alone.iter().flatten()) {
+                assert!((one - other).abs() <= 1e-5 * (1.0 + other.abs()), "{point}: {one} and {other}");
+            }
+        }
+    }
+}
