@@ -1,4 +1,5 @@
 //! Tests of the `latentdb` binary from the outside: its command line and its servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cli;
 mod harness;

@@ -1,4 +1,5 @@
 //! The runtime against its oracles.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod model_files;
 mod models;
