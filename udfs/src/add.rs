@@ -1,6 +1,6 @@
 //! Making models and sources known: what their files say, as rows of `models`, `source_sets` and `sources`.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use latentdb_engine::{Engine, Error, ErrorKind, Result, ScalarValue, Session};
 use latentdb_runtime::DeviceName;
@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use crate::address::layer_of;
 use crate::failure::from_runtime;
 use crate::hints::SourceHints;
+use crate::hub::{Downloads, Hub, Wanted};
 use crate::library::HINTS;
+use crate::location::Location;
 
 /// A model that was added.
 #[derive(Debug, Clone)]
@@ -48,14 +50,20 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, now())
 ON CONFLICT (model_id, source_id) DO UPDATE SET hook_point = excluded.hook_point, architecture = excluded.architecture,
 d_sae = excluded.d_sae, weights_uri = excluded.weights_uri, settings = excluded.settings";
 
-/// Adds the model in `directory` under `id`, or says where the weights of one that is there are.
+/// Adds the model at `location` under `id`, or says where the weights of one that is there are. Weights on the hub are
+/// fetched, and the commit is kept, so that the same ones are used ever after.
 ///
 /// # Errors
-/// If the directory holds no model that can be run.
-pub async fn add_model(engine: &Engine, id: &str, directory: &Path) -> Result<AddedModel> {
+/// If there is no model that can be run, or it cannot be fetched.
+pub async fn add_model(
+    engine: &Engine,
+    id: &str,
+    location: &Location,
+    downloads: &Arc<dyn Downloads>,
+) -> Result<AddedModel> {
     check_name(id, "model")?;
-    let directory = absolute(directory)?;
-    let config = ModelConfig::read(&directory).map_err(from_runtime)?;
+    let fetched = Hub::default().fetch(location, Wanted::Model, downloads).await?;
+    let config = ModelConfig::read(&fetched.path).map_err(from_runtime)?;
     let values = [
         ScalarValue::from(id),
         ScalarValue::from(config.family.to_string()),
@@ -66,31 +74,35 @@ pub async fn add_model(engine: &Engine, id: &str, directory: &Path) -> Result<Ad
         number(config.d_mlp),
         number(config.d_vocab),
         number(config.n_ctx),
-        ScalarValue::from(directory.to_string_lossy().into_owned()),
+        ScalarValue::from(fetched.location.to_string()),
     ];
     execute(&engine.session("latentdb"), INSERT_MODEL, &values).await?;
     Ok(AddedModel { id: id.to_owned(), config })
 }
 
-/// Adds the source at `path` as `model/source`, or says where the weights of one that is there are. `hints` has what the files do
-/// not say.
+/// Adds the source at `location` under the address `model/source`, or says where the weights of one that is there are.
+/// `hints` has what the files do not say. Weights on the hub are fetched, as with [`add_model`].
 ///
 /// # Errors
-/// If there is no such model, or no source can be read at `path`.
+/// If there is no such model, or no source can be read at `location`.
 pub async fn add_source(
     engine: &Engine,
-    model: &str,
-    source: &str,
-    path: &Path,
+    address: &str,
+    location: &Location,
     hints: SourceHints,
+    downloads: &Arc<dyn Downloads>,
 ) -> Result<AddedSource> {
+    let (model, source) = address.split_once('/').ok_or_else(|| {
+        Error::new(ErrorKind::InvalidValue, format!("{address:?} is no source's address"))
+            .with_hint("write MODEL/SOURCE, as in gpt2-small/10-res-jb")
+    })?;
     check_name(source, "source")?;
     let (layer, set) = parts(source)?;
-    let path = absolute(path)?;
     let session = engine.session("latentdb");
     require_model(&session, model).await?;
     let (stored, hints) = (hints.to_json(), hints.to_runtime()?);
-    let place = path.clone();
+    let fetched = Hub::default().fetch(location, Wanted::Source, downloads).await?;
+    let place = fetched.path;
     let open = move || {
         let options = OpenOptions { device: DeviceName::Cpu.open()?, fold_decoder_norm: false, hints };
         Source::open(&place, &options).map(|source| source.config().clone())
@@ -108,11 +120,11 @@ pub async fn add_source(
         ScalarValue::from(config.point.to_string()),
         ScalarValue::from(config.architecture.to_string()),
         number(config.d_sae),
-        ScalarValue::from(path.to_string_lossy().into_owned()),
+        ScalarValue::from(fetched.location.to_string()),
         ScalarValue::from(settings.to_string()),
     ];
     execute(&session, INSERT_SOURCE, &values).await?;
-    Ok(AddedSource { address: format!("{model}/{source}"), config })
+    Ok(AddedSource { address: address.to_owned(), config })
 }
 
 /// What the table keeps of a source's configuration.
@@ -144,12 +156,6 @@ fn check_name(name: &str, what: &str) -> Result<()> {
         .with_hint("ids are of letters, digits, hyphens, underscores and full stops"))
 }
 
-fn absolute(path: &Path) -> Result<PathBuf> {
-    path.canonicalize().map_err(|error| {
-        Error::new(ErrorKind::Io, format!("{}: {error}", path.display())).with_hint("name a directory that is there")
-    })
-}
-
 async fn require_model(session: &Session, model: &str) -> Result<()> {
     let rows = execute(session, "SELECT 1 FROM models WHERE model_id = $1", &[ScalarValue::from(model)]).await?;
     if rows > 0 {
@@ -168,7 +174,8 @@ async fn execute(session: &Session, sql: &str, values: &[ScalarValue]) -> Result
     let values = values.iter().zip(&types).map(|(value, to)| value.cast_to(to));
     let values: Vec<ScalarValue> =
         values.collect::<Result<_, _>>().map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-    let outcome = session.execute(&prepared, values).await?;
+    // Boxed, as the futures of everyone who adds something hold this one's several times.
+    let outcome = Box::pin(session.execute(&prepared, values)).await?;
     match outcome {
         latentdb_engine::Outcome::Rows { rows, .. } => {
             Ok(rows.collect().await?.iter().map(|batch| batch.num_rows()).sum())

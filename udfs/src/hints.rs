@@ -33,6 +33,15 @@ impl SourceHints {
         Ok(Self { members })
     }
 
+    /// These hints laid over others.
+    #[must_use]
+    pub fn over(mut self, others: Map<String, Value>) -> Self {
+        for (name, value) in others {
+            self.members.entry(name).or_insert(value);
+        }
+        self
+    }
+
     pub(crate) fn from_json(value: Option<&Value>) -> Self {
         Self { members: value.and_then(Value::as_object).cloned().unwrap_or_default() }
     }

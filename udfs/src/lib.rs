@@ -9,10 +9,14 @@ mod arguments;
 mod failure;
 mod functions;
 mod hints;
+mod hub;
 mod library;
+mod location;
 mod rows;
 
 pub use add::{AddedModel, AddedSource, add_model, add_source};
 pub use hints::SourceHints;
+pub use hub::{Downloads, Unwatched};
 pub use latentdb_runtime::DeviceName;
 pub use library::{Models, ModelsOptions};
+pub use location::{HubPlace, Location};

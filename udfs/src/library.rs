@@ -19,6 +19,8 @@ use crate::arguments::internal;
 use crate::failure::from_runtime;
 use crate::functions;
 use crate::hints::SourceHints;
+use crate::hub::{Downloads, Hub, Unwatched, Wanted};
+use crate::location::Location;
 
 /// How model functions run.
 pub type ModelsOptions = ServiceOptions;
@@ -32,6 +34,7 @@ pub struct Models {
 #[derive(Debug)]
 struct Inner {
     service: Arc<Service>,
+    hub: Hub,
     models: RepeatedQuery,
     sources: RepeatedQuery,
     densities: RepeatedQuery,
@@ -64,6 +67,7 @@ impl Models {
         let lookup = |sql: &str| RepeatedQuery::new(engine.clone(), "latentdb", sql);
         let inner = Inner {
             service: Arc::new(Service::new(options).map_err(from_runtime)?),
+            hub: Hub::default(),
             models: lookup(MODEL),
             sources: lookup(SOURCES),
             densities: lookup(DENSE),
@@ -80,10 +84,11 @@ impl Models {
             return Err(Error::new(ErrorKind::UndefinedObject, format!("there is no model {model}"))
                 .with_hint("SELECT model_id FROM models lists them; latentdb model add adds one"));
         }
-        let directory = text_at(&rows, 0, 0)?.map(PathBuf::from).ok_or_else(|| {
+        let location = text_at(&rows, 0, 0)?.ok_or_else(|| {
             Error::new(ErrorKind::InvalidValue, format!("the weights of model {model} are not here"))
                 .with_hint(format!("latentdb model add {model} DIR says where they are"))
         })?;
+        let directory = self.fetch(&location, Wanted::Model).await?;
         let key = ModelKey { directory, dtype: None };
         self.blocking(move |service| service.model(&key)).await
     }
@@ -138,17 +143,28 @@ impl Models {
             }
             return Ok(NamedSource { id, source: Arc::new(Source::neurons(layer, config.d_mlp)) });
         }
-        let Some(path) = entry.weights.as_ref().map(PathBuf::from) else {
+        let Some(location) = &entry.weights else {
             return Err(Error::new(ErrorKind::InvalidValue, format!("the weights of {model}/{id} are not here"))
                 .with_hint(format!("latentdb source add {model}/{id} DIR says where they are")));
         };
         let hints = entry.hints.to_runtime()?;
+        let path = self.fetch(location, Wanted::Source).await?;
         let key =
             SourceKey { path, fold_decoder_norm: reading.fold_decoder_norm, hints: entry.hints.to_json().to_string() };
         let named = format!("{model}/{id}");
         let source =
             self.blocking(move |service| service.source(&key, hints).map_err(|error| error.within(named))).await?;
         Ok(NamedSource { id, source })
+    }
+
+    /// Where weights are on this machine. What another machine has added from the hub is fetched when it is first used.
+    async fn fetch(&self, location: &str, wanted: Wanted) -> Result<PathBuf> {
+        let location: Location = match location.parse()? {
+            Location::Path(path) => return Ok(path),
+            on_hub @ Location::Hub(_) => on_hub,
+        };
+        let unwatched: Arc<dyn Downloads> = Arc::new(Unwatched);
+        Ok(self.inner.hub.fetch(&location, wanted, &unwatched).await?.path)
     }
 
     /// Which features of a source fire on at least the share `least` of tokens; those without a density do not.

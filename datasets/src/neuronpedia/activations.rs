@@ -260,7 +260,7 @@ mod tests {
     }
 
     fn column(columns: &[(&'static str, ArrayRef)], name: &str) -> ArrayRef {
-        columns.iter().find(|(column, _)| *column == name).unwrap().1.clone()
+        columns.iter().find(|(column, _)| *column == name).map(|(_, array)| Arc::clone(array)).unwrap()
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub async fn import(
     let mut importer = Importer { engine, location, options, progress, contexts: HashMap::new() };
     let mut report = ImportReport::default();
     for folder in find::sources(&importer.location).await? {
-        let source = importer.import_source(&folder).await?;
+        let source = Box::pin(importer.import_source(&folder)).await?;
         for warning in &source.warnings {
             importer.progress.note(&format!("{}: {warning}", source.address));
         }
@@ -168,8 +168,8 @@ impl Importer<'_> {
         for file in staged {
             load.add(file);
         }
-        self.add_registry(&mut load, &registry, &mut rows).await?;
-        load.commit(&format!("import neuronpedia {address}")).await?;
+        Box::pin(self.add_registry(&mut load, &registry, &mut rows)).await?;
+        Box::pin(load.commit(&format!("import neuronpedia {address}"))).await?;
         if let Some(manifest) = manifest {
             manifest.remove();
         }

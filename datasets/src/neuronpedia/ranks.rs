@@ -42,10 +42,10 @@ pub(crate) fn survey(units: &[Unit], features: &IndexSet, runtime: &Handle) -> R
         let mut rows = Activations::new(&unit.address, Arc::clone(&unit.contexts), None)?;
         unit.each_line(runtime, |file, line, text| {
             rows.read((file, line), text)?;
-            if let (Some(index), Some(max)) = (rows.last_index(), rows.last_max()) {
-                if features.contains(index) {
-                    found.push(((file, line), index, max));
-                }
+            if let (Some(index), Some(max)) = (rows.last_index(), rows.last_max())
+                && features.contains(index)
+            {
+                found.push(((file, line), index, max));
             }
             if rows.reader.rows() == SURVEY_ROWS {
                 rows.take();

@@ -113,7 +113,7 @@ impl RegistryFile {
     }
 
     /// The row as columns. `derived` fills columns that no key stands for.
-    pub(crate) fn to_batch(&self, mut row: Map<String, Value>, derived: &[(&str, Value)]) -> Result<RecordBatch> {
+    pub(crate) fn to_batch(self, mut row: Map<String, Value>, derived: &[(&str, Value)]) -> Result<RecordBatch> {
         let table = table(self.table)?;
         let mut arrays: Vec<(&'static str, ArrayRef)> = Vec::with_capacity(table.columns.len());
         let mut append = |name: &str, value: Value| -> Result<()> {

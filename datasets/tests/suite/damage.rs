@@ -55,7 +55,7 @@ async fn a_malformed_line_names_its_file_and_number() {
                 .unwrap();
             lines = text.lines().count();
             let mut encoder = GzEncoder::new(std::fs::File::create(&path).unwrap(), Compression::new(5));
-            write!(encoder, "{text}{line}\n").unwrap();
+            writeln!(encoder, "{text}{line}").unwrap();
             encoder.finish().unwrap();
         })
         .await;

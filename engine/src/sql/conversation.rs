@@ -83,7 +83,7 @@ impl Conversation {
     ) -> Result<Prepared> {
         self.refuse_if_failed(&statement.command)?;
         self.refresh().await?;
-        let result = self.stop().race(prepared::prepare(self, statement, hints)).await;
+        let result = self.stop().race(Box::pin(prepared::prepare(self, statement, hints))).await;
         self.note_failure(result.map_err(|error| errors::placed(error, &statement.source)))
     }
 

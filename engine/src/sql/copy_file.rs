@@ -75,7 +75,7 @@ impl Format {
 
 enum Writer {
     Parquet(Box<ArrowWriter<BufWriter<File>>>),
-    Csv(csv::Writer<BufWriter<File>>, SchemaRef),
+    Csv(Box<csv::Writer<BufWriter<File>>>, SchemaRef),
     Json(LineDelimitedWriter<BufWriter<File>>),
 }
 
@@ -108,7 +108,7 @@ impl NewFile {
                     .with_delimiter(options.delimiter)
                     .with_quote(options.quote)
                     .with_null(options.null.clone());
-                Writer::Csv(builder.build(file), flat(schema))
+                Writer::Csv(Box::new(builder.build(file)), flat(schema))
             }
             Format::Json => Writer::Json(LineDelimitedWriter::new(file)),
         };

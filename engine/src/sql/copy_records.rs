@@ -162,10 +162,7 @@ impl Records {
                 b'r' => b'\r',
                 b't' => b'\t',
                 b'v' => 11,
-                b'x' => match number(&mut bytes, 16, 2, 0) {
-                    Some(value) => value,
-                    None => b'x',
-                },
+                b'x' => number(&mut bytes, 16, 2, 0).unwrap_or(b'x'),
                 b'0'..=b'7' => number(&mut bytes, 8, 2, u32::from(letter - b'0')).unwrap_or_default(),
                 other => other,
             });

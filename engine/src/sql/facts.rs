@@ -22,8 +22,8 @@ pub(crate) struct SessionFacts {
 }
 
 impl SessionFacts {
-    pub(crate) fn new(shared: &Arc<Shared>, vars: &Arc<SessionVars>) -> Arc<dyn CatalogFacts> {
-        Arc::new(Self { shared: Arc::clone(shared), vars: Arc::clone(vars) })
+    pub(crate) fn new(shared: &Arc<Shared>, vars: &Arc<SessionVars>) -> Self {
+        Self { shared: Arc::clone(shared), vars: Arc::clone(vars) }
     }
 }
 

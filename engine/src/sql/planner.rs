@@ -26,7 +26,7 @@ use super::vars::SessionVars;
 use super::{errors, lateral, parse};
 use crate::engine::Shared;
 use crate::models::ModelUser;
-use crate::pg_catalog;
+use crate::pg_catalog::{self, CatalogFacts};
 use crate::sql::command::Command;
 use crate::storage::transaction::Transaction;
 use crate::{Error, ErrorKind, Result};
@@ -56,7 +56,7 @@ impl Planner {
         let mut base = shared.base.clone();
         vars.apply(base.config_mut().options_mut())?;
         base.config_mut().set_extension(Arc::new(ModelUser(Arc::from(vars.user()))));
-        let facts = SessionFacts::new(shared, vars);
+        let facts: Arc<dyn CatalogFacts> = Arc::new(SessionFacts::new(shared, vars));
         for function in pg_catalog::functions(&facts) {
             base.register_udf(Arc::new(function))?;
         }

@@ -204,7 +204,9 @@ pub(crate) async fn on_query_threads(
 ) -> Result<Planned> {
     let planner = session.planner()?;
     let transaction = Arc::clone(transaction);
-    session.shared().runtime.run(async move { planner.plan(&transaction, statement, &fields).await }).await
+    // The planner's future is of some 40 kB, which every future that waits for it would hold.
+    let planning = Box::pin(async move { planner.plan(&transaction, statement, &fields).await });
+    session.shared().runtime.run(planning).await
 }
 
 fn fields(types: &[Option<DataType>]) -> Vec<Option<FieldRef>> {

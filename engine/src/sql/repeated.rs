@@ -1,6 +1,6 @@
 //! Queries that a program runs over and over: planned once for each of a few sessions, not each time.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
@@ -49,7 +49,7 @@ impl RepeatedQuery {
         let values = parameters.iter().enumerate().map(|(position, value)| cast(value, types.get(position)));
         let values = values.collect::<Result<Vec<_>>>()?;
         let rows = planned.session.execute(&planned.prepared, values).await?.into_rows()?;
-        let schema = rows.schema().clone();
+        let schema = Arc::clone(rows.schema());
         let batches = rows.collect().await?;
         // A session whose statement failed is dropped: nothing is gained by keeping it.
         self.give_back(planned);

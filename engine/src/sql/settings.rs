@@ -195,7 +195,7 @@ pub(crate) fn milliseconds(value: &str) -> Option<u64> {
 
 fn show_milliseconds(total: u64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s")];
-    match units.iter().find(|(size, _)| total > 0 && total % size == 0) {
+    match units.iter().find(|(size, _)| total > 0 && total.is_multiple_of(*size)) {
         Some((size, unit)) => format!("{}{unit}", total / size),
         None if total == 0 => "0".to_owned(),
         None => format!("{total}ms"),

@@ -126,7 +126,7 @@ impl ScanTarget {
         }
         let mut sized: Vec<_> = files.to_vec();
         sized.sort_by_key(|(_, file)| std::cmp::Reverse(file.size()));
-        let mut groups: Vec<(u64, Vec<(usize, Arc<LiveFile>)>)> = vec![(0, Vec::new()); partitions.min(files.len())];
+        let mut groups = vec![(0, Vec::new()); partitions.min(files.len())];
         for file in sized {
             if let Some(smallest) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
                 smallest.0 += file.1.size();

@@ -9,7 +9,7 @@ use latentdb_datasets::neuronpedia::{self, ImportOptions, SourceReport};
 
 use super::database::{self, Purpose};
 use super::progress::Shown;
-use super::{CliResult, Global, home_directory, print_notice};
+use super::{CliResult, Global, home_directory, interruptible, print_notice};
 
 /// A Neuronpedia export.
 #[derive(Debug, Args)]
@@ -47,11 +47,7 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> CliResult {
     let progress: Arc<dyn Progress> = Arc::new(Shown::on_stderr());
     let work = neuronpedia::import(&engine, &args.location, options, Arc::clone(&progress));
     // Dropping the import stops it; files that it had finished are picked up by the next one.
-    let outcome = tokio::select! {
-        outcome = work => outcome,
-        _ = tokio::signal::ctrl_c() => Err(latentdb_engine::Error::cancelled()
-            .with_hint("run the same command again to go on where it stopped")),
-    };
+    let outcome = interruptible(work).await;
     drop(progress);
     engine.close().await?;
     for source in &outcome?.sources {

@@ -235,6 +235,16 @@ pub(crate) fn print_notice(message: &str) {
     eprintln!("notice: {message}");
 }
 
+/// Runs work that Ctrl-C ends, and that goes on where it stopped when it is run again.
+async fn interruptible<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::select! {
+        outcome = work => outcome,
+        _ = tokio::signal::ctrl_c() => {
+            Err(Error::cancelled().with_hint("run the same command again to go on where it stopped"))
+        }
+    }
+}
+
 /// Where a person's own files go; `None` if the system does not tell.
 fn home_directory() -> Option<PathBuf> {
     std::env::home_dir().filter(|path| !path.as_os_str().is_empty())

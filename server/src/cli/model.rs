@@ -1,32 +1,40 @@
 //! `latentdb model`: the language models that the database can run.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Subcommand;
-use latentdb_engine::SessionOptions;
-use latentdb_udfs::add_model;
+use latentdb_datasets::registry::Registry;
+use latentdb_engine::{Error, ErrorKind, SessionOptions};
+use latentdb_udfs::{Downloads, Location, add_model};
 
 use super::database::{self, Purpose};
 use super::format::OutputFormat;
+use super::progress::Shown;
 use super::statements::Printer;
-use super::{CliResult, Global};
+use super::{CliResult, Global, interruptible};
 
 /// What to do with models.
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelAction {
     /// Add a model, or say where the weights of one that is there are
     #[command(after_help = "\
-The directory has Hugging Face's files: config.json, model.safetensors (or its shards) and tokenizer.json.
-The files stay where they are.
+A model is Hugging Face's files: config.json, model.safetensors (or its shards) and tokenizer.json. In a directory they stay
+where they are; from the hub they are fetched into the cache that all of Hugging Face's libraries share (HF_HOME), from
+HF_ENDPOINT if that is set, with the token in HF_TOKEN if a model wants one. A download that was interrupted goes on where
+it stopped.
+
+Well-known models need no FROM: their ids are those of Neuronpedia and TransformerLens.
 
 Examples:
-  latentdb model add gpt2-small ./gpt2 --data ./mydb")]
+  latentdb model add gpt2-small --data ./mydb
+  latentdb model add my-model ./checkpoints/my-model --data ./mydb
+  latentdb model add qwen hf:Qwen/Qwen3-0.6B --data ./mydb")]
     Add {
         /// Short id, as in a feature's address
         id: String,
-        /// Directory of its files
-        #[arg(value_name = "DIR")]
-        directory: PathBuf,
+        /// Directory of its files, or hf:ORG/REPO[@REVISION]
+        #[arg(value_name = "FROM")]
+        from: Option<String>,
     },
     /// List the models
     #[command(after_help = "Examples:\n  latentdb model list --data ./mydb")]
@@ -42,16 +50,32 @@ const LIST: &str =
 
 pub(super) async fn run(global: &Global, action: ModelAction) -> CliResult {
     match action {
-        ModelAction::Add { id, directory } => {
-            let engine = database::open(global, Purpose::Write).await?;
-            let added = add_model(&engine, &id, &directory).await;
-            engine.close().await?;
-            let config = added?.config;
-            println!("{id}: {}, {} layers of width {}", config.family, config.n_layers, config.d_model);
-            Ok(())
-        }
+        ModelAction::Add { id, from } => add(global, &id, from.as_deref()).await,
         ModelAction::List { format } => list(global, LIST, format).await,
     }
+}
+
+async fn add(global: &Global, id: &str, from: Option<&str>) -> CliResult {
+    let location: Location = match from {
+        Some(from) => from.parse()?,
+        None => known(id)?.parse()?,
+    };
+    let engine = database::open(global, Purpose::Write).await?;
+    let shown: Arc<dyn Downloads> = Arc::new(Shown::on_stderr());
+    let added = interruptible(add_model(&engine, id, &location, &shown)).await;
+    drop(shown);
+    engine.close().await?;
+    let config = added?.config;
+    println!("{id}: {}, {} layers of width {}", config.family, config.n_layers, config.d_model);
+    Ok(())
+}
+
+/// Where the model that is known as `id` is.
+fn known(id: &str) -> Result<String, Error> {
+    Registry::open()?.model(id).ok_or_else(|| {
+        Error::new(ErrorKind::UndefinedObject, format!("no model is known as {id}"))
+            .with_hint(format!("say where it is: latentdb model add {id} DIR, or hf:ORG/REPO"))
+    })
 }
 
 /// Prints what a query gives.

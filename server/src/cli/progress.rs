@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use latentdb_datasets::{Phase, Progress};
+use latentdb_udfs::Downloads;
 
 /// Time between the lines of a pipe.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How a long piece of work is shown.
+#[derive(Debug)]
 pub(super) enum Shown {
     Bar(Bar),
     Lines(Lines),
@@ -24,19 +26,39 @@ impl Shown {
     }
 }
 
-impl Progress for Shown {
-    fn begin(&self, phase: Phase, subject: &str, total_bytes: Option<u64>) {
+impl Shown {
+    fn begin_part(&self, title: String, total_bytes: Option<u64>) {
         match self {
-            Self::Bar(bar) => bar.begin(phase, subject, total_bytes),
-            Self::Lines(lines) => lines.begin(phase, subject, total_bytes),
+            Self::Bar(bar) => bar.begin(title, total_bytes),
+            Self::Lines(lines) => lines.begin(title, total_bytes),
         }
     }
 
-    fn advance(&self, rows: u64, bytes: u64) {
+    fn advance_part(&self, rows: u64, bytes: u64) {
         match self {
             Self::Bar(bar) => bar.advance(rows, bytes),
             Self::Lines(lines) => lines.advance(rows, bytes),
         }
+    }
+}
+
+impl Downloads for Shown {
+    fn begin(&self, place: &str, file: &str, bytes: u64) {
+        self.begin_part(format!("fetching {file} of {place}"), Some(bytes));
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.advance_part(0, bytes);
+    }
+}
+
+impl Progress for Shown {
+    fn begin(&self, phase: Phase, subject: &str, total_bytes: Option<u64>) {
+        self.begin_part(format!("{phase} {subject}"), total_bytes);
+    }
+
+    fn advance(&self, rows: u64, bytes: u64) {
+        self.advance_part(rows, bytes);
     }
 
     fn note(&self, message: &str) {
@@ -48,6 +70,7 @@ impl Progress for Shown {
 }
 
 /// A bar over the input's bytes, with rows beside it.
+#[derive(Debug)]
 pub(super) struct Bar {
     bar: ProgressBar,
     rows: AtomicU64,
@@ -60,7 +83,7 @@ impl Bar {
         Self { bar, rows: AtomicU64::new(0) }
     }
 
-    fn begin(&self, phase: Phase, subject: &str, total_bytes: Option<u64>) {
+    fn begin(&self, title: String, total_bytes: Option<u64>) {
         let template = match total_bytes {
             Some(_) => "{spinner} {prefix} [{bar:30}] {bytes}/{total_bytes} {eta} {msg}",
             None => "{spinner} {prefix} {elapsed} {msg}",
@@ -71,7 +94,7 @@ impl Bar {
         self.rows.store(0, Ordering::Relaxed);
         self.bar.reset();
         self.bar.set_length(total_bytes.unwrap_or_default());
-        self.bar.set_prefix(format!("{phase} {subject}"));
+        self.bar.set_prefix(title);
         self.bar.set_message("");
     }
 
@@ -91,12 +114,14 @@ impl Drop for Bar {
 }
 
 /// A line at the start of each phase, and one every few seconds.
+#[derive(Debug)]
 pub(super) struct Lines {
     state: Mutex<LineState>,
 }
 
+#[derive(Debug)]
 struct LineState {
-    phase: String,
+    title: String,
     total_bytes: Option<u64>,
     rows: u64,
     bytes: u64,
@@ -105,15 +130,14 @@ struct LineState {
 
 impl Lines {
     fn new() -> Self {
-        let state = LineState { phase: String::new(), total_bytes: None, rows: 0, bytes: 0, printed: Instant::now() };
+        let state = LineState { title: String::new(), total_bytes: None, rows: 0, bytes: 0, printed: Instant::now() };
         Self { state: Mutex::new(state) }
     }
 
-    fn begin(&self, phase: Phase, subject: &str, total_bytes: Option<u64>) {
+    fn begin(&self, title: String, total_bytes: Option<u64>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let phase = format!("{phase} {subject}");
-        eprintln!("{phase}");
-        *state = LineState { phase, total_bytes, rows: 0, bytes: 0, printed: Instant::now() };
+        eprintln!("{title}");
+        *state = LineState { title, total_bytes, rows: 0, bytes: 0, printed: Instant::now() };
     }
 
     fn advance(&self, rows: u64, bytes: u64) {
@@ -124,7 +148,8 @@ impl Lines {
             state.printed = Instant::now();
             let share = state.total_bytes.filter(|total| *total > 0).map(|total| state.bytes * 100 / total);
             let share = share.map_or_else(String::new, |percent| format!(", {percent} %"));
-            eprintln!("{}: {} rows{share}", state.phase, state.rows);
+            let rows = if state.rows > 0 { format!("{} rows", state.rows) } else { format!("{} bytes", state.bytes) };
+            eprintln!("{}: {rows}{share}", state.title);
         }
     }
 }

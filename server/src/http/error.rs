@@ -12,13 +12,14 @@ use serde_json::json;
 #[derive(Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
-    error: Error,
+    /// Boxed, because every handler's `Result` holds it.
+    error: Box<Error>,
 }
 
 impl ApiError {
     /// An answer with a status of its own, where the kind of the error does not say it all.
     pub(crate) fn new(status: StatusCode, error: Error) -> Self {
-        Self { status, error }
+        Self { status, error: Box::new(error) }
     }
 
     /// Something in the address does not exist.
@@ -41,7 +42,7 @@ impl ApiError {
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        Self { status: status_of(error.kind()), error }
+        Self { status: status_of(error.kind()), error: Box::new(error) }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The HTTP server: SQL over HTTP, Neuronpedia's API, health and metrics.
 //!
-//! What always holds: every failure is JSON ([`error`]); an answer that ends before its rows do is
-//! never a well-formed one ([`stream`]); a client that goes away stops its query; a listener that
-//! other machines can reach answers nothing but `/healthz` without a key ([`access`]).
+//! What always holds: every failure is JSON (`error`); an answer that ends before its rows do is
+//! never a well-formed one (`stream`); a client that goes away stops its query; a listener that
+//! other machines can reach answers nothing but `/healthz` without a key (`access`).
 
 mod access;
 mod cells;

@@ -8,8 +8,8 @@
 //! - A running statement stops when its client cancels it or is gone, and when the server shuts down.
 //! - Nobody is let in without a password unless they are on this machine and none is required.
 //!
-//! Messages arrive in [`wire`], a client is let in by [`startup`] and served by [`connection`], which
-//! hands its messages to [`simple`], [`extended`], [`cursor`] and [`copy`].
+//! Messages arrive in `wire`, a client is let in by `startup` and served by `connection`, which
+//! hands its messages to `simple`, `extended`, `cursor` and `copy`.
 
 mod cancel;
 mod connection;

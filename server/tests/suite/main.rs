@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cli;
+mod fake_hub;
 mod harness;
 mod http;
+mod hub;
 mod layering;
 mod models;
 mod wire;

@@ -2,7 +2,7 @@
 
 use latentdb_udfs::{SourceHints, add_model, add_source};
 
-use crate::golden::{Tiny, folder};
+use crate::golden::{Tiny, folder, here, unwatched};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_names_are_refused_by_name() {
@@ -45,12 +45,15 @@ async fn prompts_without_tokens_and_prompts_beyond_the_context_are_refused() {
 async fn what_is_no_model_or_no_source_is_not_added() {
     let tiny = Tiny::open().await;
     let empty = tempfile::tempdir().unwrap();
-    let error = add_model(&tiny.engine, "other", empty.path()).await.unwrap_err();
+    let error = add_model(&tiny.engine, "other", &here(empty.path()), &unwatched()).await.unwrap_err();
     assert!(error.message().contains("config.json"), "{error}");
-    let error = add_source(&tiny.engine, "tiny", "0-x", empty.path(), SourceHints::default()).await.unwrap_err();
+    let error = add_source(&tiny.engine, "tiny/0-x", &here(empty.path()), SourceHints::default(), &unwatched())
+        .await
+        .unwrap_err();
     assert!(error.hint().is_some(), "{error}");
     let source = folder().join("sources/1-res");
-    let error = add_source(&tiny.engine, "other", "0-x", &source, SourceHints::default()).await.unwrap_err();
+    let error =
+        add_source(&tiny.engine, "other/0-x", &here(&source), SourceHints::default(), &unwatched()).await.unwrap_err();
     assert_eq!(error.sqlstate(), "42704", "{error}");
     assert_eq!(tiny.rows("SELECT 1 FROM models WHERE model_id = 'other'").await.num_rows(), 0);
     assert_eq!(tiny.rows("SELECT 1 FROM sources WHERE source_id = '0-x'").await.num_rows(), 0);

@@ -1,14 +1,14 @@
 //! The tiny model, its sources, and what is expected of them.
 
-use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Float32Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use latentdb_engine::{Engine, EngineOptions, Session};
-use latentdb_udfs::{Models, ModelsOptions, SourceHints, add_model, add_source};
+use latentdb_udfs::{Downloads, Location, Models, ModelsOptions, SourceHints, Unwatched, add_model, add_source};
 use serde::Deserialize;
 
 /// What the oracles say of one prompt.
@@ -56,16 +56,26 @@ pub(crate) struct Tiny {
     _directory: tempfile::TempDir,
 }
 
+/// A folder of this machine.
+pub(crate) fn here(path: &Path) -> Location {
+    Location::Path(path.to_owned())
+}
+
+pub(crate) fn unwatched() -> Arc<dyn Downloads> {
+    Arc::new(Unwatched)
+}
+
 impl Tiny {
     pub(crate) async fn open() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let location = directory.path().join("db");
         let engine = Engine::open(location.to_str().unwrap(), EngineOptions::default()).await.unwrap();
         Models::attach(&engine, ModelsOptions::default()).unwrap();
-        add_model(&engine, "tiny", &folder().join("model")).await.unwrap();
+        add_model(&engine, "tiny", &here(&folder().join("model")), &unwatched()).await.unwrap();
         for source in ["1-res", "2-res", "2-topk", "1-att"] {
             let path = folder().join("sources").join(source);
-            add_source(&engine, "tiny", source, &path, SourceHints::default()).await.unwrap();
+            let address = format!("tiny/{source}");
+            add_source(&engine, &address, &here(&path), SourceHints::default(), &unwatched()).await.unwrap();
         }
         Self { engine, _directory: directory }
     }
@@ -99,7 +109,7 @@ pub(crate) async fn execute(session: &Session, sql: &str) {
 
 pub(crate) async fn rows(session: &Session, sql: &str) -> RecordBatch {
     let rows = session.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
-    let schema = rows.schema().clone();
+    let schema = Arc::clone(rows.schema());
     let batches = rows.collect().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     concat_batches(&schema, &batches).unwrap()
 }

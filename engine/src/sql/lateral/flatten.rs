@@ -166,7 +166,7 @@ impl Inliner<'_> {
             });
         }
         let null_handling =
-            if self.keep_all { NullHandling::PreserveAndExpandEmpty } else { unnest.options.null_handling.clone() };
+            if self.keep_all { NullHandling::PreserveAndExpandEmpty } else { unnest.options.null_handling };
         let options = UnnestOptions { null_handling, recursions };
         // The input's columns in the pipeline's own order, so that the unnested ones can be found by position.
         let ordered = carried.into_iter().chain(input.columns).map(Expr::Column).collect();

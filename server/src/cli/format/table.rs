@@ -1,6 +1,8 @@
 //! Tables for people, in psql's manner. Column widths follow the first rows; on a terminal that is too
 //! narrow for a row each column gets a line of its own.
 
+use std::sync::Arc;
+
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
@@ -24,7 +26,7 @@ const SHORT_TEXT: usize = 400;
 const NULL: &str = "∅";
 
 pub(super) async fn print(mut rows: RowStream, style: &Style) -> CliResult<u64> {
-    let schema = rows.schema().clone();
+    let schema = Arc::clone(rows.schema());
     if schema.fields().is_empty() {
         return count_only(rows).await;
     }

@@ -159,7 +159,7 @@ impl Config {
         if sizes.contains(&0) {
             return bad("a size is 0");
         }
-        if self.n_heads % self.n_kv_heads != 0 {
+        if !self.n_heads.is_multiple_of(self.n_kv_heads) {
             return bad("the number of heads is no multiple of the number of key heads");
         }
         if self.ropes.len() != self.n_layers || self.windows.len() != self.n_layers {

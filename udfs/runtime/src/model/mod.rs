@@ -1,6 +1,6 @@
 //! Language models: one generic decoder-only transformer, read from Hugging Face's files.
 //!
-//! [`Config`] says everything that the maths needs to know of a family ([`families`]); nothing after it asks which family a
+//! [`Config`] says everything that the maths needs to know of a family (`families`); nothing after it asks which family a
 //! model is of. Activations are packed: the tokens of all sequences of a [`Batch`] lie one after another, without
 //! padding, so that linear layers see one matrix and no sequence can change another's result; attention runs per
 //! sequence. A [`Tap`] reads or replaces values at every [`Point`](crate::Point), and a pass ends where it is told to.

@@ -88,7 +88,10 @@ impl ActivateFeature {
     fn measure(&self, part: &Part<'_>) -> Result<Vec<f32>> {
         let activations = part.value(self.probe.point())?;
         match &self.probe {
-            Probe::Feature { source, index } => source.encode_feature(&activations, *index, &[0..activations.dim(0)?]),
+            Probe::Feature { source, index } => {
+                let whole = 0..activations.dim(0)?;
+                source.encode_feature(&activations, *index, std::slice::from_ref(&whole))
+            }
             Probe::Vector { vector, point } => {
                 let width = activations.dim(1)?;
                 if vector.len() != width {
