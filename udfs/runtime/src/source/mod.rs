@@ -15,19 +15,22 @@ mod formats;
 mod normalize;
 mod npz;
 pub mod pickle;
+mod screen;
 mod tensors;
 mod weights;
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
 pub use self::architecture::Architecture;
 pub use self::config::{Config, Hints, Normalization, OpenOptions};
-use self::encode::{Activation, Encoder};
+use self::encode::{Activation, Elementwise, Encoder};
 pub use self::formats::Format;
 pub use self::normalize::Norms;
+use self::screen::{Maxima, Screening};
 use self::weights::{Draft, Weights};
 use crate::{Error, ErrorKind, Place, Point, Result};
 
@@ -40,6 +43,8 @@ pub struct Source {
     weights: Option<Weights>,
     /// Norms `[F]` in whose units the features are, to be divided by before decoding.
     unit: Option<Tensor>,
+    /// The encoder in bytes, once it is worth its while.
+    screening: Arc<Screening>,
     device: Device,
 }
 
@@ -87,7 +92,15 @@ impl Source {
             unit = None;
         }
         let encoder = Encoder::new(draft.activation, &weights, unit.as_ref())?;
-        Ok(Self { config: draft.config, encoder, weights: Some(weights), unit, device: options.device.clone() })
+        let screening = Arc::new(Screening::default());
+        Ok(Self {
+            config: draft.config,
+            encoder,
+            weights: Some(weights),
+            unit,
+            screening,
+            device: options.device.clone(),
+        })
     }
 
     /// The neurons of a layer as a source: features are the input of the MLP's output projection.
@@ -111,7 +124,8 @@ impl Source {
             context_size: None,
             metadata: serde_json::Map::new(),
         };
-        Self { config, encoder: Encoder::Identity, weights: None, unit: None, device: Device::Cpu }
+        let screening = Arc::new(Screening::default());
+        Self { config, encoder: Encoder::Identity, weights: None, unit: None, screening, device: Device::Cpu }
     }
 
     /// What it is.
@@ -119,9 +133,10 @@ impl Source {
         &self.config
     }
 
-    /// Bytes of memory that its weights take.
+    /// Bytes of memory that its weights take, those of the encoder in bytes among them.
     pub fn size_in_bytes(&self) -> usize {
-        self.weights.as_ref().map_or(0, Weights::size_in_bytes)
+        let screen = if self.boundable().is_some() { Screening::size_in_bytes(&self.config) } else { 0 };
+        self.weights.as_ref().map_or(0, Weights::size_in_bytes) + screen
     }
 
     /// Features `[N, F]` in single precision of activations `x` `[N, d_in]` of any float type. `sequences` are the
@@ -163,6 +178,54 @@ impl Source {
             (_, None) => input.narrow(1, index, 1)?,
         };
         Ok(column.flatten_all()?.to_vec1()?)
+    }
+
+    /// Bounds of the largest value of each feature over the rows `rows` of `x` `[N, d_in]`, for who asks for the
+    /// strongest alone; `None` where computing all features is as good: on other devices, for architectures in which
+    /// features depend on each other, and for a source that is not asked often.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub(crate) fn bound_maxima(&self, x: &Tensor, rows: Range<usize>) -> Result<Option<Maxima>> {
+        let Some((elementwise, weights)) = self.boundable() else { return Ok(None) };
+        let Some(screen) = self.screening.screen(&weights.encoder, rows.len())? else { return Ok(None) };
+        let (input, _) = self.prepare(x)?;
+        let maxima = screen.maxima(&input, rows)?;
+        maxima.map(|maxima| elementwise.bound(maxima)).transpose()
+    }
+
+    /// Values `[N, C]` of the features `indices` for `x` `[N, d_in]`.
+    ///
+    /// # Errors
+    /// As [`Self::encode`]; `NotFound` if there is no such feature.
+    pub(crate) fn encode_features(&self, x: &Tensor, indices: &[u32]) -> Result<Tensor> {
+        indices.iter().try_for_each(|index| self.check_index(*index as usize))?;
+        let indices = Tensor::new(indices, &self.device)?;
+        let (input, _) = self.prepare(x)?;
+        match (&self.encoder, &self.weights) {
+            (Encoder::Elementwise(elementwise), Some(weights)) => {
+                let directions = weights.encoder.index_select(&indices, 1)?;
+                elementwise.select(&indices)?.apply(input.matmul(&directions)?)
+            }
+            (encoder, Some(weights)) => {
+                let whole = 0..input.dim(0)?;
+                let all = encoder.encode(&input, weights, std::slice::from_ref(&whole))?;
+                Ok(all.index_select(&indices, 1)?)
+            }
+            (_, None) => Ok(input.index_select(&indices, 1)?),
+        }
+    }
+
+    /// What bounds can be made of: an encoder in memory whose features are each on their own.
+    fn boundable(&self) -> Option<(&Elementwise, &Weights)> {
+        match (&self.encoder, &self.weights) {
+            (Encoder::Elementwise(elementwise), Some(weights))
+                if self.device.is_cpu() && elementwise.can_be_bounded() && Screening::pays(&self.config) =>
+            {
+                Some((elementwise, weights))
+            }
+            _ => None,
+        }
     }
 
     /// Activations `[N, d_out]` of `features` `[N, F]`. A linear path from the input ([`Self::forward`]) is left out,
