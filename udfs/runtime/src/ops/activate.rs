@@ -13,9 +13,6 @@ use crate::Result;
 use crate::service::{Part, Pass, Wants};
 use crate::source::Source;
 
-/// Computing one feature in so many takes as long as ruling the others out.
-const WORTH: usize = 4;
-
 /// One source to look in.
 #[derive(Debug, Clone)]
 pub struct SourceQuery {
@@ -23,15 +20,6 @@ pub struct SourceQuery {
     pub source: Arc<Source>,
     /// Features that may be answered; all, if there is none.
     pub allowed: Option<Arc<Vec<bool>>>,
-}
-
-impl SourceQuery {
-    fn allows(&self, index: u32) -> bool {
-        match &self.allowed {
-            Some(allowed) => allowed.get(index as usize).copied().unwrap_or(false),
-            None => true,
-        }
-    }
 }
 
 /// What ranks a feature.
@@ -83,33 +71,15 @@ impl Activate {
         Self { sources, top_k, rank_by: RankBy::Max, ignore_bos: true, keep_silent: false, found: Vec::new() }
     }
 
-    /// The features of one source, ranked. Features with a key below `floor` need not be among them.
-    fn in_source(
-        &self,
-        number: usize,
-        query: &SourceQuery,
-        part: &Part<'_>,
-        floor: f32,
-    ) -> Result<Vec<(f32, FeatureActivation)>> {
+    /// The features of one source, ranked.
+    fn in_source(&self, number: usize, query: &SourceQuery, part: &Part<'_>) -> Result<Vec<(f32, FeatureActivation)>> {
+        let encoded = part_features(&query.source, part)?;
         let silenced = usize::from(self.ignore_bos && starts_with_bos(part));
-        let (encoded, candidates) = match self.candidates(query, part, silenced, floor)? {
-            Some(candidates) => {
-                let activations = part.value(query.source.config().point)?;
-                (query.source.encode_features(&activations, &candidates)?, Some(candidates))
-            }
-            None => (part_features(&query.source, part)?, None),
-        };
-        let index_of = |column: u32| match &candidates {
-            Some(candidates) => candidates.get(column as usize).copied().unwrap_or(u32::MAX),
-            None => column,
-        };
-        let is_allowed = |column: u32| query.allows(index_of(column));
-        let ranked = with_values(&encoded, |values, width| self.rank(values, width, silenced, is_allowed))?;
-        let chosen: Vec<u32> = ranked.iter().map(|(column, _)| *column).collect();
+        let ranked = with_values(&encoded, |values, width| self.rank(values, width, silenced, query))?;
+        let indices: Vec<u32> = ranked.iter().map(|(index, _)| *index).collect();
         let mut found = Vec::with_capacity(ranked.len());
-        let columns = columns(&encoded, &chosen)?;
-        for ((column, key), mut acts) in ranked.into_iter().zip(columns) {
-            let index = index_of(column);
+        let columns = columns(&encoded, &indices)?;
+        for ((index, key), mut acts) in ranked.into_iter().zip(columns) {
             acts.iter_mut().take(silenced).for_each(|act| *act = 0.0);
             let (max_position, max_value) = first_maximum(&acts);
             let sum_value = match &self.rank_by {
@@ -121,32 +91,8 @@ impl Activate {
         Ok(found)
     }
 
-    /// The features that can be among the strongest, in order; `None` if all are to be computed.
-    fn candidates(
-        &self,
-        query: &SourceQuery,
-        part: &Part<'_>,
-        silenced: usize,
-        floor: f32,
-    ) -> Result<Option<Vec<u32>>> {
-        let width = query.source.config().d_sae;
-        if self.rank_by != RankBy::Max || self.keep_silent || self.top_k == 0 || self.top_k > width / WORTH {
-            return Ok(None);
-        }
-        let activations = part.value(query.source.config().point)?;
-        let Some(bounds) = query.source.bound_maxima(&activations, silenced..activations.dim(0)?)? else {
-            return Ok(None);
-        };
-        let strongest = top_k(&bounds.least, self.top_k, |index, _| query.allows(index));
-        let own = strongest.get(self.top_k - 1).map_or(0.0, |(_, key)| *key);
-        let floor = floor.max(own);
-        let can_be = |(index, most): &(u32, f32)| *most > 0.0 && *most >= floor && query.allows(*index);
-        let found: Vec<u32> = (0u32..).zip(bounds.most).filter(can_be).map(|(index, _)| index).collect();
-        Ok((found.len() <= width / WORTH).then_some(found))
-    }
-
-    /// Columns with their keys, best first. The first `silenced` rows count as zeros.
-    fn rank(&self, values: &[f32], width: usize, silenced: usize, is_allowed: impl Fn(u32) -> bool) -> Vec<(u32, f32)> {
+    /// Features with their keys, best first. The first `silenced` rows count as zeros.
+    fn rank(&self, values: &[f32], width: usize, silenced: usize, query: &SourceQuery) -> Vec<(u32, f32)> {
         let mut keys = vec![if silenced > 0 { 0.0 } else { f32::NEG_INFINITY }; width];
         let rows = values.chunks_exact(width.max(1)).enumerate().skip(silenced);
         match &self.rank_by {
@@ -156,6 +102,10 @@ impl Activate {
                 rows.filter(|(position, _)| positions.contains(position)).for_each(|(_, row)| add(&mut keys, row));
             }
         }
+        let is_allowed = |index: u32| match &query.allowed {
+            Some(allowed) => allowed.get(index as usize).copied().unwrap_or(false),
+            None => true,
+        };
         top_k(&keys, self.top_k, |index, key| (self.keep_silent || key > 0.0) && is_allowed(index))
     }
 }
@@ -168,14 +118,13 @@ impl Pass for Activate {
     }
 
     fn read(&mut self, part: &Part<'_>) -> Result<()> {
-        let mut all: Vec<(f32, FeatureActivation)> = Vec::new();
+        let mut all = Vec::new();
         for (number, query) in self.sources.iter().enumerate() {
-            let floor = if all.len() < self.top_k { 0.0 } else { all.last().map_or(0.0, |(key, _)| *key) };
-            all.extend(self.in_source(number, query, part, floor)?);
-            // Stable: equals stay in the order of sources and indices.
-            all.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-            all.truncate(self.top_k);
+            all.extend(self.in_source(number, query, part)?);
         }
+        // Stable: equals stay in the order of sources and indices.
+        all.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        all.truncate(self.top_k);
         self.found.push(all.into_iter().map(|(_, feature)| feature).collect());
         Ok(())
     }

@@ -15,22 +15,19 @@ mod formats;
 mod normalize;
 mod npz;
 pub mod pickle;
-mod screen;
 mod tensors;
 mod weights;
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
 pub use self::architecture::Architecture;
 pub use self::config::{Config, Hints, Normalization, OpenOptions};
-use self::encode::{Activation, Elementwise, Encoder};
+use self::encode::{Activation, Encoder};
 pub use self::formats::Format;
 pub use self::normalize::Norms;
-use self::screen::{Maxima, Screening};
 use self::weights::{Draft, Weights};
 use crate::{Error, ErrorKind, Place, Point, Result};
 
@@ -43,8 +40,6 @@ pub struct Source {
     weights: Option<Weights>,
     /// Norms `[F]` in whose units the features are, to be divided by before decoding.
     unit: Option<Tensor>,
-    /// The encoder in bytes, once it is worth its while.
-    screening: Arc<Screening>,
     device: Device,
 }
 
@@ -92,15 +87,7 @@ impl Source {
             unit = None;
         }
         let encoder = Encoder::new(draft.activation, &weights, unit.as_ref())?;
-        let screening = Arc::new(Screening::default());
-        Ok(Self {
-            config: draft.config,
-            encoder,
-            weights: Some(weights),
-            unit,
-            screening,
-            device: options.device.clone(),
-        })
+        Ok(Self { config: draft.config, encoder, weights: Some(weights), unit, device: options.device.clone() })
     }
 
     /// The neurons of a layer as a source: features are the input of the MLP's output projection.
@@ -124,8 +111,7 @@ impl Source {
             context_size: None,
             metadata: serde_json::Map::new(),
         };
-        let screening = Arc::new(Screening::default());
-        Self { config, encoder: Encoder::Identity, weights: None, unit: None, screening, device: Device::Cpu }
+        Self { config, encoder: Encoder::Identity, weights: None, unit: None, device: Device::Cpu }
     }
 
     /// What it is.
@@ -133,10 +119,9 @@ impl Source {
         &self.config
     }
 
-    /// Bytes of memory that its weights take, those of the encoder in bytes among them.
+    /// Bytes of memory that its weights take.
     pub fn size_in_bytes(&self) -> usize {
-        let screen = if self.boundable().is_some() { Screening::size_in_bytes(&self.config) } else { 0 };
-        self.weights.as_ref().map_or(0, Weights::size_in_bytes) + screen
+        self.weights.as_ref().map_or(0, Weights::size_in_bytes)
     }
 
     /// Features `[N, F]` in single precision of activations `x` `[N, d_in]` of any float type. `sequences` are the
@@ -178,54 +163,6 @@ impl Source {
             (_, None) => input.narrow(1, index, 1)?,
         };
         Ok(column.flatten_all()?.to_vec1()?)
-    }
-
-    /// Bounds of the largest value of each feature over the rows `rows` of `x` `[N, d_in]`, for who asks for the
-    /// strongest alone; `None` where computing all features is as good: on other devices, for architectures in which
-    /// features depend on each other, and for a source that is not asked often.
-    ///
-    /// # Errors
-    /// As [`Self::encode`].
-    pub(crate) fn bound_maxima(&self, x: &Tensor, rows: Range<usize>) -> Result<Option<Maxima>> {
-        let Some((elementwise, weights)) = self.boundable() else { return Ok(None) };
-        let Some(screen) = self.screening.screen(&weights.encoder, rows.len())? else { return Ok(None) };
-        let (input, _) = self.prepare(x)?;
-        let maxima = screen.maxima(&input, rows)?;
-        maxima.map(|maxima| elementwise.bound(maxima)).transpose()
-    }
-
-    /// Values `[N, C]` of the features `indices` for `x` `[N, d_in]`.
-    ///
-    /// # Errors
-    /// As [`Self::encode`]; `NotFound` if there is no such feature.
-    pub(crate) fn encode_features(&self, x: &Tensor, indices: &[u32]) -> Result<Tensor> {
-        indices.iter().try_for_each(|index| self.check_index(*index as usize))?;
-        let indices = Tensor::new(indices, &self.device)?;
-        let (input, _) = self.prepare(x)?;
-        match (&self.encoder, &self.weights) {
-            (Encoder::Elementwise(elementwise), Some(weights)) => {
-                let directions = weights.encoder.index_select(&indices, 1)?;
-                elementwise.select(&indices)?.apply(input.matmul(&directions)?)
-            }
-            (encoder, Some(weights)) => {
-                let whole = 0..input.dim(0)?;
-                let all = encoder.encode(&input, weights, std::slice::from_ref(&whole))?;
-                Ok(all.index_select(&indices, 1)?)
-            }
-            (_, None) => Ok(input.index_select(&indices, 1)?),
-        }
-    }
-
-    /// What bounds can be made of: an encoder in memory whose features are each on their own.
-    fn boundable(&self) -> Option<(&Elementwise, &Weights)> {
-        match (&self.encoder, &self.weights) {
-            (Encoder::Elementwise(elementwise), Some(weights))
-                if self.device.is_cpu() && elementwise.can_be_bounded() && Screening::pays(&self.config) =>
-            {
-                Some((elementwise, weights))
-            }
-            _ => None,
-        }
     }
 
     /// Activations `[N, d_out]` of `features` `[N, F]`. A linear path from the input ([`Self::forward`]) is left out,

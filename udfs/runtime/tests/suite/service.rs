@@ -1,16 +1,12 @@
 //! The model service: everybody's prompts in one queue, each answered as if it were alone.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use latentdb_runtime::ops::{Activate, ActivateFeature, HiddenStates, Logits, Probe, SourceQuery};
+use latentdb_runtime::ops::{ActivateFeature, HiddenStates, Logits, Probe};
 use latentdb_runtime::service::{ModelKey, Service, ServiceOptions, Worker};
-use latentdb_runtime::source::{OpenOptions, Source};
 use latentdb_runtime::{ErrorKind, Place, Point};
-
-use candle_core::{Device, Tensor};
 
 fn service(batch_tokens: usize) -> Service {
     Service::new(ServiceOptions { batch_tokens, ..ServiceOptions::default() }).unwrap()
@@ -115,65 +111,4 @@ async fn a_mate_that_wants_only_last_logits_takes_no_rows_away() {
             }
         }
     }
-}
-
-/// A source of many features in SAELens' format, made up.
-fn wide_source(folder: &Path, architecture: &str, d_in: usize, d_sae: usize) -> PathBuf {
-    let path = folder.join(architecture);
-    std::fs::create_dir(&path).unwrap();
-    let numbers = |count: usize, seed: usize| -> Vec<f32> {
-        (0..count).map(|i| (((i * 7919 + seed * 104_729) % 10_007) as f32 / 10_007.0 - 0.5) * 2.0).collect()
-    };
-    let tensor = |shape: &[usize], seed: usize, scale: f32| {
-        let values = numbers(shape.iter().product(), seed).into_iter().map(|value| value * scale).collect();
-        Tensor::from_vec::<_, f32>(values, shape, &Device::Cpu).unwrap()
-    };
-    let mut tensors = HashMap::from([
-        ("W_enc".to_owned(), tensor(&[d_in, d_sae], 1, 0.3)),
-        ("W_dec".to_owned(), tensor(&[d_sae, d_in], 2, 1.0)),
-        ("b_enc".to_owned(), tensor(&[d_sae], 3, 0.1)),
-        ("b_dec".to_owned(), tensor(&[d_in], 4, 0.1)),
-    ]);
-    if architecture == "jumprelu" {
-        tensors.insert("threshold".to_owned(), tensor(&[d_sae], 5, 1.0));
-    }
-    candle_core::safetensors::save(&tensors, path.join("sae_weights.safetensors")).unwrap();
-    let config = serde_json::json!({
-        "architecture": architecture, "d_in": d_in, "d_sae": d_sae, "dtype": "float32", "apply_b_dec_to_input": true,
-        "normalize_activations": "none", "metadata": {"hook_name": "blocks.1.hook_resid_pre", "model_name": "x"},
-    });
-    std::fs::write(path.join("cfg.json"), config.to_string()).unwrap();
-    path
-}
-
-/// A source is screened once it has been asked for a few hundred tokens; what it answers stays the same.
-#[tokio::test(flavor = "multi_thread")]
-async fn ruling_features_out_in_bytes_changes_no_answer() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = service(512);
-    let worker = worker(&service, "gpt2");
-    let d_in = worker.model().config().d_model;
-    let paths = ["standard", "jumprelu"].map(|architecture| wide_source(folder.path(), architecture, d_in, 3000));
-    let open = |path: &PathBuf| SourceQuery {
-        source: Arc::new(Source::open(path, &OpenOptions::default()).unwrap()),
-        allowed: Some(Arc::new((0..3000).map(|index| index % 5 != 0).collect())),
-    };
-    let prompts: Vec<Vec<u32>> =
-        (0..24).map(|number: u32| (0..24).map(|place| (number * 13 + place * place * 5) % 64).collect()).collect();
-    let often = paths.iter().map(open).collect();
-    let often = worker.run(prompts.clone(), Activate::new(often, 15)).await.unwrap();
-    let mut of_second = 0;
-    for (prompt, often) in prompts.into_iter().zip(&often) {
-        let once = paths.iter().map(open).collect();
-        let once = worker.run(vec![prompt], Activate::new(once, 15)).await.unwrap();
-        assert_eq!(often.len(), once[0].len());
-        for (often, once) in often.iter().zip(&once[0]) {
-            assert_eq!((often.source, often.index, often.max_position), (once.source, once.index, once.max_position));
-            for (one, other) in often.acts.iter().zip(&once.acts) {
-                assert!((one - other).abs() <= 1e-5 * (1.0 + other.abs()), "{one} and {other}");
-            }
-            of_second += usize::from(often.source == 1);
-        }
-    }
-    assert!(of_second > 0, "both sources are among the answers");
 }

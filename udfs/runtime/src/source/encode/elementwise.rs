@@ -2,7 +2,6 @@
 
 use candle_core::{DType, Tensor};
 
-use super::super::screen::Maxima;
 use super::super::weights::Weights;
 use super::Activation;
 use super::rows::each_row;
@@ -45,46 +44,6 @@ impl Elementwise {
                 Self::Gated { bias: one(bias)?, magnitude_bias: one(magnitude_bias)?, scale: one(scale)? }
             }
         })
-    }
-
-    /// The same for the features `indices` `[C]` alone.
-    pub(in crate::source) fn select(&self, indices: &Tensor) -> Result<Self> {
-        let some = |tensor: &Tensor| tensor.index_select(indices, 0);
-        Ok(match self {
-            Self::Relu { bias } => Self::Relu { bias: some(bias)? },
-            Self::JumpRelu { bias, threshold, is_rectified } => {
-                Self::JumpRelu { bias: some(bias)?, threshold: some(threshold)?, is_rectified: *is_rectified }
-            }
-            Self::Gated { bias, magnitude_bias, scale } => {
-                Self::Gated { bias: some(bias)?, magnitude_bias: some(magnitude_bias)?, scale: some(scale)? }
-            }
-        })
-    }
-
-    /// Whether a feature rises with its pre-activation, so that bounds of one are bounds of the other.
-    pub(in crate::source) fn can_be_bounded(&self) -> bool {
-        matches!(self, Self::Relu { .. } | Self::JumpRelu { is_rectified: true, .. })
-    }
-
-    /// Bounds of features, of bounds of `x @ W_enc`.
-    pub(in crate::source) fn bound(&self, mut maxima: Maxima) -> Result<Maxima> {
-        let (bias, threshold) = match self {
-            Self::Relu { bias } => (bias.to_vec1::<f32>()?, None),
-            Self::JumpRelu { bias, threshold, is_rectified: true } => {
-                (bias.to_vec1::<f32>()?, Some(threshold.to_vec1::<f32>()?))
-            }
-            _ => return Err(Error::new(ErrorKind::Internal, "features without bounds were to be bounded")),
-        };
-        let activation = |index: usize, pre: f32| {
-            let passes = threshold.as_ref().and_then(|each| each.get(index)).is_none_or(|threshold| pre > *threshold);
-            if passes { pre.max(0.0) } else { 0.0 }
-        };
-        let bounds = maxima.least.iter_mut().zip(&mut maxima.most).zip(&bias);
-        for (index, ((least, most), bias)) in bounds.enumerate() {
-            *least = activation(index, (*least + bias).next_down());
-            *most = activation(index, (*most + bias).next_up());
-        }
-        Ok(maxima)
     }
 
     /// Features of `product = x @ W_enc` `[N, F]`, which is used up.
