@@ -36,6 +36,9 @@ demo:
 			$(DEMO) --data $(DEMO_DATA) import neuronpedia $$export --replace; \
 		done; \
 		$(DEMO) --data $(DEMO_DATA) model add docs-3m datasets/demo/model; \
+		for source in datasets/demo/sources/*/; do \
+			$(DEMO) --data $(DEMO_DATA) source add docs-3m/$$(basename $$source) $$source; \
+		done; \
 		touch $(DEMO_DATA)/.imported; \
 	fi
 	@$(DEMO) --data $(DEMO_DATA) serve --pg $(DEMO_PG) --http $(DEMO_HTTP) $(DEMO_FLAGS)
