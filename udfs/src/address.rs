@@ -29,6 +29,24 @@ impl FeatureAddress {
     }
 }
 
+/// Something whose value at each token can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum ProbeAddress {
+    /// A source's feature: `model/source/index`.
+    Feature(FeatureAddress),
+    /// A row of the table `vectors`: `vectors/id`.
+    Vector(String),
+}
+
+impl ProbeAddress {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        match text.strip_prefix("vectors/").filter(|id| !id.is_empty() && !id.contains('/')) {
+            Some(id) => Ok(Self::Vector(id.to_owned())),
+            None => FeatureAddress::parse(text).map(Self::Feature),
+        }
+    }
+}
+
 /// The layer that a source id starts with: 10 of `10-res-jb`; also whether the id is a bare number, which names neurons.
 pub(crate) fn layer_of(source: &str) -> Option<(usize, bool)> {
     let (layer, is_bare) = match source.split_once('-') {
@@ -40,7 +58,7 @@ pub(crate) fn layer_of(source: &str) -> Option<(usize, bool)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FeatureAddress, layer_of};
+    use super::{FeatureAddress, ProbeAddress, layer_of};
 
     #[test]
     fn an_address_is_read_and_a_malformed_one_is_refused() {
@@ -52,6 +70,14 @@ mod tests {
         for text in ["", "a/b", "a/b/c", "a/b/-1", "/b/1", "a/b/1/2"] {
             assert!(FeatureAddress::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_vector_is_named_by_its_id() {
+        assert_eq!(ProbeAddress::parse("vectors/truth").unwrap(), ProbeAddress::Vector("truth".to_owned()));
+        // A model may be called so too.
+        assert!(matches!(ProbeAddress::parse("vectors/1-res/5").unwrap(), ProbeAddress::Feature(_)));
+        assert!(ProbeAddress::parse("vectors/").is_err());
     }
 
     #[test]

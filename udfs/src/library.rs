@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use latentdb_engine::{
     Engine, Error, ErrorKind, ModelFunction, ModelRequest, ModelService, RepeatedQuery, Result, ScalarValue,
 };
+use latentdb_runtime::Point;
 use latentdb_runtime::service::{ModelKey, Service, ServiceOptions, SourceKey, Worker};
 use latentdb_runtime::source::Source;
 
@@ -38,12 +39,23 @@ struct Inner {
     models: RepeatedQuery,
     sources: RepeatedQuery,
     densities: RepeatedQuery,
+    vectors: RepeatedQuery,
 }
 
 const MODEL: &str = "SELECT weights_uri, dtype FROM models WHERE model_id = $1";
 const SOURCES: &str = "SELECT source_id, set_id, weights_uri, settings FROM sources WHERE model_id = $1 \
                        ORDER BY layer, source_id";
 const DENSE: &str = "SELECT index, density FROM features WHERE model_id = $1 AND source_id = $2";
+
+const VECTOR: &str = "SELECT model_id, hook_point, vector FROM vectors WHERE vector_id = $1";
+
+/// A row of the table `vectors`.
+#[derive(Debug, Clone)]
+pub(crate) struct StoredVector {
+    pub(crate) model: String,
+    pub(crate) point: Point,
+    pub(crate) components: Vec<f32>,
+}
 
 /// A source with its name.
 #[derive(Debug, Clone)]
@@ -71,6 +83,7 @@ impl Models {
             models: lookup(MODEL),
             sources: lookup(SOURCES),
             densities: lookup(DENSE),
+            vectors: lookup(VECTOR),
         };
         let models = Self { inner: Arc::new(inner) };
         engine.attach_models(Arc::new(models.clone()))?;
@@ -182,6 +195,19 @@ impl Models {
             }
         }
         Ok(allowed)
+    }
+
+    /// The vector of the table `vectors` whose id is `id`.
+    pub(crate) async fn vector(&self, id: &str) -> Result<StoredVector> {
+        let rows = self.inner.vectors.rows(&[ScalarValue::from(id)]).await?;
+        if rows.num_rows() == 0 {
+            return Err(Error::new(ErrorKind::UndefinedObject, format!("there is no vector {id}"))
+                .with_hint("SELECT vector_id, model_id, hook_point FROM vectors lists them"));
+        }
+        let lists = column(&rows, 2, &DataType::new_list(DataType::Float32, true))?;
+        let components = lists.as_list::<i32>().value(0).as_primitive::<Float32Type>().values().to_vec();
+        let point = text_at(&rows, 1, 0)?.unwrap_or_default().parse().map_err(from_runtime)?;
+        Ok(StoredVector { model: text_at(&rows, 0, 0)?.unwrap_or_default(), point, components })
     }
 
     async fn known_sources(&self, model: &str) -> Result<Vec<Entry>> {

@@ -1,4 +1,4 @@
-//! `activate_feature(feature, text, …)`: one feature's value at every token of a prompt, and where it came from.
+//! `activate_feature(feature, text, …)`: a feature's or a vector's value at every token of a prompt, and where it came from.
 
 use std::sync::Arc;
 
@@ -7,13 +7,14 @@ use arrow::datatypes::{DataType, Fields};
 use async_trait::async_trait;
 use latentdb_engine::{Error, ErrorKind, FunctionParameter, ModelFunction, Result, Volatility};
 use latentdb_runtime::ops::{ActivateFeature as Pass, FeatureValues, Probe};
+use latentdb_runtime::service::Worker;
 
 use super::prompts::{InOrder, token_texts, tokens};
 use super::{Operation, fold_decoder_norm, ignore_bos, prepend_bos, text};
-use crate::address::FeatureAddress;
+use crate::address::{FeatureAddress, ProbeAddress};
 use crate::arguments::Arguments;
 use crate::failure::from_runtime;
-use crate::library::{Models, Reading};
+use crate::library::{Models, Reading, StoredVector};
 use crate::rows::{fields, lists, rows_of};
 
 #[derive(Debug)]
@@ -39,7 +40,11 @@ impl Operation for ActivateFeature {
             name: "activate_feature",
             summary: "A feature's activation at every token of a prompt",
             parameters: vec![
-                FunctionParameter::required("feature", "text", "Address: model/source/index"),
+                FunctionParameter::required(
+                    "feature",
+                    "text",
+                    "Address: model/source/index, or vectors/ID of a row of the table vectors",
+                ),
                 text(),
                 ignore_bos(),
                 prepend_bos(),
@@ -62,8 +67,23 @@ impl Operation for ActivateFeature {
 
 async fn group(models: &Models, arguments: &Arguments, rows: &[usize]) -> Result<Vec<Answer>> {
     let Some(&first) = rows.first() else { return Ok(Vec::new()) };
-    let address = FeatureAddress::parse(arguments.text("feature", first)?)?;
     let reading = Reading { fold_decoder_norm: arguments.flag("fold_decoder_norm", first)? };
+    let (worker, probe) = match ProbeAddress::parse(arguments.text("feature", first)?)? {
+        ProbeAddress::Feature(address) => feature(models, &address, reading).await?,
+        ProbeAddress::Vector(id) => {
+            let StoredVector { model, point, components } = models.vector(&id).await?;
+            (models.worker(&model).await?, Probe::Vector { point, vector: Arc::new(components) })
+        }
+    };
+    let prompts = tokens(worker.model(), arguments, rows)?;
+    let texts = token_texts(worker.model(), &prompts);
+    let pass = Pass::new(probe, arguments.flag("ignore_bos", first)?);
+    let found = worker.run(prompts, pass).await.map_err(from_runtime)?;
+    Ok(texts.into_iter().zip(found).collect())
+}
+
+/// A feature of a source, with the worker of its model.
+async fn feature(models: &Models, address: &FeatureAddress, reading: Reading) -> Result<(Worker, Probe)> {
     let worker = models.worker(&address.model).await?;
     let source = models.source(&worker, &address.model, &address.source, reading).await?;
     let features = source.source.config().d_sae;
@@ -74,12 +94,7 @@ async fn group(models: &Models, arguments: &Arguments, rows: &[usize]) -> Result
         )
         .with_hint(format!("its features are 0 to {}", features.saturating_sub(1))));
     }
-    let probe = Probe::Feature { source: source.source, index: address.index };
-    let prompts = tokens(worker.model(), arguments, rows)?;
-    let texts = token_texts(worker.model(), &prompts);
-    let pass = Pass::new(probe, arguments.flag("ignore_bos", first)?);
-    let found = worker.run(prompts, pass).await.map_err(from_runtime)?;
-    Ok(texts.into_iter().zip(found).collect())
+    Ok((worker, Probe::Feature { source: source.source, index: address.index }))
 }
 
 fn encode(answers: InOrder<Answer>) -> Result<ArrayRef> {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::golden::{EXPECTED, Expected, Tiny, assert_close, assert_within, numbers, quoted, real_lists, reals, texts};
+use crate::golden::{
+    EXPECTED, Expected, Tiny, assert_close, assert_within, execute, numbers, quoted, real_lists, reals, texts,
+};
 
 /// Activations are compared to this share of the largest.
 const TOLERANCE: f32 = 1e-5;
@@ -146,4 +148,27 @@ async fn activate_feature_gives_values_and_where_they_come_from() {
             assert!(numbers(&found, "dfa_target").iter().all(|target| *target as usize == expected.dfa.target));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vector_is_measured_at_every_token() {
+    let tiny = Tiny::open().await;
+    let insert = "INSERT INTO vectors (vector_id, model_id, hook_point, vector) VALUES \
+                  ('mine', 'tiny', 'blocks.1.hook_resid_pre', decoder_vector('tiny/1-res/5')), \
+                  ('short', 'tiny', 'blocks.1.hook_resid_pre', ARRAY[1.0, 2.0])";
+    execute(&tiny.session(), insert).await;
+    let vector = real_lists(&tiny.rows("SELECT vector FROM vectors WHERE vector_id = 'mine'").await, "vector").concat();
+    for expected in EXPECTED.iter() {
+        let sql =
+            format!("SELECT * FROM activate_feature('vectors/mine', {}) ORDER BY position", quoted(&expected.text));
+        let found = tiny.rows(&sql).await;
+        let dot = |row: &Vec<f32>| row.iter().zip(&vector).map(|(one, other)| one * other).sum();
+        let dots: Vec<f32> = expected.sources["1-res"].hidden.iter().map(dot).collect();
+        assert_close(&reals(&found, "value"), &dots, TOLERANCE, &expected.text);
+        assert_eq!(texts(&found, "token"), expected.tokens, "{:?}", expected.text);
+    }
+    let error = tiny.error("SELECT * FROM activate_feature('vectors/none', 'x')").await;
+    assert_eq!((error.sqlstate(), error.hint().is_some()), ("42704", true), "{error}");
+    let error = tiny.error("SELECT * FROM activate_feature('vectors/short', 'x')").await;
+    assert_eq!(error.sqlstate(), "22023", "{error}");
 }
