@@ -64,7 +64,7 @@ class Database:
     def add_golden_model(self) -> None:
         """The tiny model whose activations interp-engine and SAELens computed."""
         self.run("model", "add", "tiny", str(GOLDEN / "model"))
-        for source in ("1-res", "2-res"):
+        for source in ("1-res", "2-res", "1-att"):
             self.run("source", "add", f"tiny/{source}", str(GOLDEN / "sources" / source))
 
     def add_demo_model(self) -> None:

@@ -112,6 +112,22 @@ def test_one_feature_on_texts_is_the_oracles(client):
     ]
 
 
+def test_features_of_attention_say_which_tokens_gave_to_them(client):
+    from neuronpedia.requests.base_request import NPRequest
+
+    row = EXPECTED[0]
+    body = {"modelId": "tiny", "sourceSet": "att", "text": row["text"], "selectedLayers": [], "sortIndexes": [],
+            "ignoreBos": True, "numResults": 96}  # fmt: skip
+    found = requests.post(f"{NPRequest.BASE_URL}/search-all", json=body, timeout=30).json()["result"]
+    (hit,) = [hit for hit in found if hit["index"] == str(row["dfa"]["index"])]
+    assert hit["dfaTargetIndex"] == row["dfa"]["target"]
+    assert hit["dfaValues"] == pytest.approx([0.0, *row["dfa"]["values"][1:]], rel=1e-3, abs=1e-4)
+    assert hit["dfaMaxValue"] == max(hit["dfaValues"])
+    body["sourceSet"] = "res"
+    others = requests.post(f"{NPRequest.BASE_URL}/search-all", json=body, timeout=30).json()["result"]
+    assert others and all("dfaValues" not in hit for hit in others)
+
+
 def test_every_feature_of_a_source_is_the_oracles(client):
     from neuronpedia.requests.activation_request import ActivationRequest
 

@@ -5,6 +5,7 @@
 
 mod activation_new;
 mod activation_source;
+mod attribution;
 mod request;
 mod search_all;
 mod search_by_token;
@@ -31,6 +32,8 @@ pub(super) struct Inference {
     by_token: RepeatedQuery,
     activate: RepeatedQuery,
     activate_at: RepeatedQuery,
+    attention_sources: RepeatedQuery,
+    attribution: RepeatedQuery,
     densities: RepeatedQuery,
     explanations: RepeatedQuery,
 }
@@ -70,6 +73,8 @@ impl Inference {
             by_token: query(BY_TOKEN),
             activate: query(&format!("{ACTIVATE}) a")),
             activate_at: query(&format!("{ACTIVATE}, sum_at => $6) a")),
+            attention_sources: query(attribution::ATTENTION_SOURCES),
+            attribution: query(attribution::ATTRIBUTION),
             densities: query(DENSITIES),
             explanations: query(EXPLANATIONS),
         }

@@ -61,10 +61,14 @@ pub(in crate::http) async fn post_search_all(
     let found = by_text(&found, texts.len())?;
     let tokens = app.inference.tokens(&asked.model_id, &texts, true).await?;
     let mut answers = Vec::with_capacity(texts.len());
-    for (rows, tokens) in found.iter().zip(&tokens) {
+    for ((rows, tokens), text) in found.iter().zip(&tokens).zip(&texts) {
+        let mut result: Vec<Value> = rows.iter().map(activation).collect();
+        let model = asked.model_id.as_str();
+        app.inference.attribute(model, text, asked.ignore_bos, tokens.len(), rows, &mut result).await?;
+        if !is_list {
+            result = with_features(&app, &asked, rows, result).await?;
+        }
         let texts: Vec<Value> = tokens.iter().map(|token| member(token, "token")).collect();
-        let result =
-            if is_list { rows.iter().map(activation).collect() } else { with_features(&app, &asked, rows).await? };
         answers.push(json!({ "tokens": texts, "result": result, "sortIndexes": asked.sort_indexes }));
     }
     Ok(Json(if is_list { json!({ "results": answers }) } else { answers.into_iter().next().unwrap_or_default() }))
@@ -82,19 +86,23 @@ fn activation(row: &Row) -> Value {
     })
 }
 
-/// The rows of a single text, with what the database has on each feature; those denser than the threshold are left out.
-async fn with_features(app: &App, asked: &SearchRequest, found: &[Row]) -> Result<Vec<Value>, ApiError> {
+/// The answers of a single text, with what the database has on each feature; those denser than the threshold are left out.
+async fn with_features(
+    app: &App,
+    asked: &SearchRequest,
+    found: &[Row],
+    activations: Vec<Value>,
+) -> Result<Vec<Value>, ApiError> {
     let threshold = Some(asked.density_threshold).filter(|threshold| *threshold > 0.0);
     let densities = densities(app, &asked.model_id, found).await?;
     let mut answers = Vec::with_capacity(found.len());
-    for row in found {
+    for (row, mut answer) in found.iter().zip(activations) {
         let source = member(row, "source_id").as_str().unwrap_or_default().to_owned();
         let index = number(row, "index") as i32;
         let density = densities.get(&(source.clone(), index)).copied();
         if threshold.is_some_and(|threshold| density.is_some_and(|density| density > threshold)) {
             continue;
         }
-        let mut answer = activation(row);
         if let (Some(record), Some(members)) =
             (feature(app, &asked.model_id, &source, index).await?, answer.as_object_mut())
         {
