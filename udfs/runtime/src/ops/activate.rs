@@ -7,11 +7,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::matrix::{values, with_values};
+use rayon::prelude::*;
+
+use super::matrix::with_values;
 use super::ranking::top_k;
 use crate::Result;
-use crate::service::{Part, Pass, Wants};
-use crate::source::Source;
+use crate::service::{Part, Parts, Pass, Wants};
+use crate::source::{Block, Source};
 
 /// One source to look in.
 #[derive(Debug, Clone)]
@@ -20,6 +22,13 @@ pub struct SourceQuery {
     pub source: Arc<Source>,
     /// Features that may be answered; all, if there is none.
     pub allowed: Option<Arc<Vec<bool>>>,
+}
+
+impl SourceQuery {
+    fn allows(&self, index: u32) -> bool {
+        let of = |allowed: &Arc<Vec<bool>>| allowed.get(index as usize).copied().unwrap_or(false);
+        self.allowed.as_ref().is_none_or(of)
+    }
 }
 
 /// What ranks a feature.
@@ -71,30 +80,27 @@ impl Activate {
         Self { sources, top_k, rank_by: RankBy::Max, ignore_bos: true, keep_silent: false, found: Vec::new() }
     }
 
-    /// The features of one source, ranked.
-    fn in_source(&self, number: usize, query: &SourceQuery, part: &Part<'_>) -> Result<Vec<(f32, FeatureActivation)>> {
-        let encoded = part_features(&query.source, part)?;
-        let silenced = usize::from(self.ignore_bos && starts_with_bos(part));
-        let ranked = with_values(&encoded, |values, width| self.rank(values, width, silenced, query))?;
-        let indices: Vec<u32> = ranked.iter().map(|(index, _)| *index).collect();
-        let mut found = Vec::with_capacity(ranked.len());
-        let columns = columns(&encoded, &indices)?;
-        for ((index, key), mut acts) in ranked.into_iter().zip(columns) {
-            acts.iter_mut().take(silenced).for_each(|act| *act = 0.0);
-            let (max_position, max_value) = first_maximum(&acts);
-            let sum_value = match &self.rank_by {
-                RankBy::Max => 0.0,
-                RankBy::SumAt(_) => key,
-            };
-            found.push((key, FeatureActivation { source: number, index, max_value, max_position, sum_value, acts }));
-        }
-        Ok(found)
+    /// Takes the strongest features of a block in.
+    fn look(&self, number: usize, query: &SourceQuery, block: &Block, prompts: &mut [Prompt]) -> Result<()> {
+        let reached = |prompt: &&mut Prompt| block.rows.start <= prompt.rows.start && prompt.rows.end <= block.rows.end;
+        let own: Vec<&mut Prompt> = prompts.iter_mut().filter(reached).collect();
+        with_values(&block.values, |values, width| {
+            own.into_par_iter().for_each(|prompt| {
+                let rows = prompt.rows.start - block.rows.start..prompt.rows.end - block.rows.start;
+                let values = values.get(rows.start * width..rows.end * width).unwrap_or_default();
+                let columns = Columns { values, width, first_feature: block.first_feature as u32 };
+                for (column, key) in self.rank(&columns, prompt, query) {
+                    let found = || self.feature(number, &columns, (column, key), prompt.silenced);
+                    prompt.best.insert(key, found);
+                }
+            });
+        })
     }
 
-    /// Features with their keys, best first. The first `silenced` rows count as zeros.
-    fn rank(&self, values: &[f32], width: usize, silenced: usize, query: &SourceQuery) -> Vec<(u32, f32)> {
-        let mut keys = vec![if silenced > 0 { 0.0 } else { f32::NEG_INFINITY }; width];
-        let rows = values.chunks_exact(width.max(1)).enumerate().skip(silenced);
+    /// Columns with their keys, best first, of those that can still get in. Silenced rows count as zeros.
+    fn rank(&self, columns: &Columns<'_>, prompt: &Prompt, query: &SourceQuery) -> Vec<(u32, f32)> {
+        let mut keys = vec![if prompt.silenced > 0 { 0.0 } else { f32::NEG_INFINITY }; columns.width];
+        let rows = columns.values.chunks_exact(columns.width.max(1)).enumerate().skip(prompt.silenced);
         match &self.rank_by {
             RankBy::Max => rows.for_each(|(_, row)| raise(&mut keys, row)),
             RankBy::SumAt(positions) => {
@@ -102,11 +108,72 @@ impl Activate {
                 rows.filter(|(position, _)| positions.contains(position)).for_each(|(_, row)| add(&mut keys, row));
             }
         }
-        let is_allowed = |index: u32| match &query.allowed {
-            Some(allowed) => allowed.get(index as usize).copied().unwrap_or(false),
-            None => true,
-        };
-        top_k(&keys, self.top_k, |index, key| (self.keep_silent || key > 0.0) && is_allowed(index))
+        let can_get_in = |key: f32| prompt.best.last_key().is_none_or(|last| key > last);
+        top_k(&keys, self.top_k, |column, key| {
+            (self.keep_silent || key > 0.0) && can_get_in(key) && query.allows(columns.index(column))
+        })
+    }
+
+    fn feature(
+        &self,
+        source: usize,
+        columns: &Columns<'_>,
+        (column, key): (u32, f32),
+        silenced: usize,
+    ) -> FeatureActivation {
+        let mut acts = columns.column(column);
+        acts.iter_mut().take(silenced).for_each(|act| *act = 0.0);
+        let (max_position, max_value) = first_maximum(&acts);
+        let sum_value = if self.rank_by == RankBy::Max { 0.0 } else { key };
+        FeatureActivation { source, index: columns.index(column), max_value, max_position, sum_value, acts }
+    }
+}
+
+/// Some neighbouring features of one prompt, as columns.
+struct Columns<'a> {
+    /// Row after row.
+    values: &'a [f32],
+    width: usize,
+    first_feature: u32,
+}
+
+impl Columns<'_> {
+    fn index(&self, column: u32) -> u32 {
+        self.first_feature.saturating_add(column)
+    }
+
+    fn column(&self, column: u32) -> Vec<f32> {
+        self.values.iter().skip(column as usize).step_by(self.width.max(1)).copied().collect()
+    }
+}
+
+/// A prompt of a batch, with what is found in it.
+struct Prompt {
+    /// Its rows among those of all prompts.
+    rows: Range<usize>,
+    /// How many positions at the start count as zeros.
+    silenced: usize,
+    best: Best,
+}
+
+/// The features with the largest keys, largest first. Of equals, those that came earlier come first.
+struct Best {
+    most: usize,
+    found: Vec<(f32, FeatureActivation)>,
+}
+
+impl Best {
+    /// The key that a feature has to be above to get in, once there is no place left.
+    fn last_key(&self) -> Option<f32> {
+        self.found.last().filter(|_| self.found.len() >= self.most).map(|(key, _)| *key)
+    }
+
+    fn insert(&mut self, key: f32, feature: impl FnOnce() -> FeatureActivation) {
+        let place = self.found.partition_point(|(other, _)| other.total_cmp(&key).is_ge());
+        if place < self.most {
+            self.found.truncate(self.most - 1);
+            self.found.insert(place, (key, feature()));
+        }
     }
 }
 
@@ -117,15 +184,23 @@ impl Pass for Activate {
         Wants::points(self.sources.iter().map(|query| query.source.config().point))
     }
 
-    fn read(&mut self, part: &Part<'_>) -> Result<()> {
-        let mut all = Vec::new();
+    fn read(&mut self, parts: &Parts<'_>) -> Result<()> {
+        let sequences = parts.sequences();
+        let prompt = |(rows, part): (&Range<usize>, Part<'_>)| Prompt {
+            rows: rows.clone(),
+            silenced: usize::from(self.ignore_bos && starts_with_bos(&part)),
+            best: Best { most: self.top_k, found: Vec::new() },
+        };
+        let mut prompts: Vec<Prompt> = sequences.iter().zip(parts.iter()).map(prompt).collect();
         for (number, query) in self.sources.iter().enumerate() {
-            all.extend(self.in_source(number, query, part)?);
+            let activations = parts.value(query.source.config().point)?;
+            query.source.encode_in_blocks(&activations, &sequences, |block| {
+                parts.check_awaited()?;
+                self.look(number, query, &block, &mut prompts)
+            })?;
         }
-        // Stable: equals stay in the order of sources and indices.
-        all.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-        all.truncate(self.top_k);
-        self.found.push(all.into_iter().map(|(_, feature)| feature).collect());
+        let features = |prompt: Prompt| prompt.best.found.into_iter().map(|(_, feature)| feature).collect();
+        self.found.extend(prompts.into_iter().map(features));
         Ok(())
     }
 
@@ -156,23 +231,6 @@ pub(super) fn first_maximum(values: &[f32]) -> (usize, f32) {
         }
     }
     best.unwrap_or((0, 0.0))
-}
-
-/// The columns of a matrix `[T, F]` at `indices`.
-fn columns(matrix: &candle_core::Tensor, indices: &[u32]) -> Result<Vec<Vec<f32>>> {
-    if indices.is_empty() {
-        return Ok(Vec::new());
-    }
-    if matrix.device().is_cpu() {
-        return with_values(matrix, |values, width| {
-            let column = |index: &u32| values.iter().skip(*index as usize).step_by(width.max(1)).copied().collect();
-            indices.iter().map(column).collect()
-        });
-    }
-    let index = candle_core::Tensor::new(indices, matrix.device())?;
-    let columns = values(&matrix.index_select(&index, 1)?.t()?.contiguous()?)?;
-    let rows = matrix.dim(0)?;
-    Ok(columns.chunks_exact(rows.max(1)).map(<[f32]>::to_vec).collect())
 }
 
 fn raise(keys: &mut [f32], row: &[f32]) {

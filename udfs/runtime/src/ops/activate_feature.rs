@@ -12,7 +12,7 @@ use candle_core::{DType, Device, Tensor};
 use super::activate::{first_maximum, starts_with_bos};
 use super::matrix::values;
 use crate::model::Model;
-use crate::service::{Part, Pass, Wants};
+use crate::service::{Part, Parts, Pass, Wants};
 use crate::source::{Architecture, Source};
 use crate::{Error, ErrorKind, Place, Point, Result};
 
@@ -166,16 +166,18 @@ impl Pass for ActivateFeature {
         if self.with_attribution { Wants::points([point, value, pattern]) } else { Wants::points([point]) }
     }
 
-    fn read(&mut self, part: &Part<'_>) -> Result<()> {
-        let mut values = self.measure(part)?;
-        let skipped = self.silence_bos(part, &mut values);
-        let values: Vec<f32> = values.into_iter().skip(skipped).collect();
-        let (target, _) = first_maximum(&values);
-        let attribution = self.attribution(part, target + skipped)?;
-        let attribution =
-            attribution.map(|all| DirectFeatureAttribution { target, values: all.into_iter().skip(skipped).collect() });
-        self.found.push(FeatureValues { first_position: skipped, values, attribution });
-        Ok(())
+    fn read(&mut self, parts: &Parts<'_>) -> Result<()> {
+        parts.each(|part| {
+            let mut values = self.measure(part)?;
+            let skipped = self.silence_bos(part, &mut values);
+            let values: Vec<f32> = values.into_iter().skip(skipped).collect();
+            let (target, _) = first_maximum(&values);
+            let attribution = self.attribution(part, target + skipped)?;
+            let attribution = attribution
+                .map(|all| DirectFeatureAttribution { target, values: all.into_iter().skip(skipped).collect() });
+            self.found.push(FeatureValues { first_position: skipped, values, attribution });
+            Ok(())
+        })
     }
 
     fn finish(self) -> Result<Self::Answer> {

@@ -9,7 +9,7 @@ use super::activate::{part_features, starts_with_bos};
 use super::matrix::with_values;
 use super::ranking::top_k;
 use crate::Result;
-use crate::service::{Part, Pass, Wants};
+use crate::service::{Parts, Pass, Wants};
 use crate::source::Source;
 
 /// The operation.
@@ -48,19 +48,21 @@ impl Pass for ActivateByToken {
         Wants::points([self.source.config().point])
     }
 
-    fn read(&mut self, part: &Part<'_>) -> Result<()> {
-        let encoded = part_features(&self.source, part)?;
-        let skipped = usize::from(self.ignore_bos && starts_with_bos(part));
-        let found = with_values(&encoded, |values, width| {
-            let rows = values.chunks_exact(width.max(1)).enumerate().skip(skipped);
-            rows.map(|(position, row)| TokenFeatures {
-                position,
-                features: top_k(row, self.top_k, |_, value| value != 0.0),
-            })
-            .collect()
-        })?;
-        self.found.push(found);
-        Ok(())
+    fn read(&mut self, parts: &Parts<'_>) -> Result<()> {
+        parts.each(|part| {
+            let encoded = part_features(&self.source, part)?;
+            let skipped = usize::from(self.ignore_bos && starts_with_bos(part));
+            let found = with_values(&encoded, |values, width| {
+                let rows = values.chunks_exact(width.max(1)).enumerate().skip(skipped);
+                rows.map(|(position, row)| TokenFeatures {
+                    position,
+                    features: top_k(row, self.top_k, |_, value| value != 0.0),
+                })
+                .collect()
+            })?;
+            self.found.push(found);
+            Ok(())
+        })
     }
 
     fn finish(self) -> Result<Self::Answer> {

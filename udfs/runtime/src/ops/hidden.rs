@@ -1,7 +1,7 @@
 //! `hidden_states`: the model's values at a point, one vector a token.
 
 use super::matrix::values;
-use crate::service::{Part, Pass, Wants};
+use crate::service::{Parts, Pass, Wants};
 use crate::{Point, Result};
 
 /// The operation.
@@ -26,11 +26,13 @@ impl Pass for HiddenStates {
         Wants::points([self.point])
     }
 
-    fn read(&mut self, part: &Part<'_>) -> Result<()> {
-        let value = part.value(self.point)?;
-        let width = value.dim(1)?;
-        self.found.push(values(&value)?.chunks_exact(width.max(1)).map(<[f32]>::to_vec).collect());
-        Ok(())
+    fn read(&mut self, parts: &Parts<'_>) -> Result<()> {
+        parts.each(|part| {
+            let value = part.value(self.point)?;
+            let width = value.dim(1)?;
+            self.found.push(values(&value)?.chunks_exact(width.max(1)).map(<[f32]>::to_vec).collect());
+            Ok(())
+        })
     }
 
     fn finish(self) -> Result<Self::Answer> {

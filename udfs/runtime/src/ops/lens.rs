@@ -6,7 +6,7 @@
 use super::matrix::with_values;
 use super::ranking::top_k;
 use crate::model::LogitRows;
-use crate::service::{Part, Pass, Wants};
+use crate::service::{Parts, Pass, Wants};
 use crate::{Place, Point, Result};
 
 /// A token with what the model thinks of it.
@@ -51,10 +51,12 @@ impl Pass for Logits {
         Wants { points: Vec::new(), logits: Some(LogitRows::Last) }
     }
 
-    fn read(&mut self, part: &Part<'_>) -> Result<()> {
-        let found = with_values(&part.logits()?, |values, _| best(values, self.top_k))?;
-        self.found.push(found);
-        Ok(())
+    fn read(&mut self, parts: &Parts<'_>) -> Result<()> {
+        parts.each(|part| {
+            let found = with_values(&part.logits()?, |values, _| best(values, self.top_k))?;
+            self.found.push(found);
+            Ok(())
+        })
     }
 
     fn finish(self) -> Result<Self::Answer> {
@@ -89,16 +91,18 @@ impl Pass for LogitLens {
         Wants::points(self.points())
     }
 
-    fn read(&mut self, part: &Part<'_>) -> Result<()> {
-        let mut layers = Vec::with_capacity(self.layers);
-        for point in self.points() {
-            let logits = part.model().unembed(&part.value(point)?)?;
-            layers.push(with_values(&logits, |values, width| {
-                values.chunks_exact(width.max(1)).map(|row| best(row, self.top_k)).collect()
-            })?);
-        }
-        self.found.push(layers);
-        Ok(())
+    fn read(&mut self, parts: &Parts<'_>) -> Result<()> {
+        parts.each(|part| {
+            let mut layers = Vec::with_capacity(self.layers);
+            for point in self.points() {
+                let logits = part.model().unembed(&part.value(point)?)?;
+                layers.push(with_values(&logits, |values, width| {
+                    values.chunks_exact(width.max(1)).map(|row| best(row, self.top_k)).collect()
+                })?);
+            }
+            self.found.push(layers);
+            Ok(())
+        })
     }
 
     fn finish(self) -> Result<Self::Answer> {

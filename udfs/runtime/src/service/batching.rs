@@ -14,8 +14,15 @@ pub(super) struct Seat {
 }
 
 /// Fills a batch of at most `budget` tokens with the next prompts of the jobs, oldest first. Jobs take turns, so that a
-/// short question does not wait for the whole of a long one. A prompt longer than the budget rides alone.
+/// short question does not wait for the whole of a long one; in the batch, each job's prompts sit next to each other. A
+/// prompt longer than the budget rides alone.
 pub(super) fn next_batch(jobs: &VecDeque<Job>, budget: usize) -> Vec<Seat> {
+    let mut seats = take_turns(jobs, budget);
+    seats.sort_by_key(|seat| (seat.job, seat.prompt));
+    seats
+}
+
+fn take_turns(jobs: &VecDeque<Job>, budget: usize) -> Vec<Seat> {
     let mut next: Vec<usize> = jobs.iter().map(Job::done).collect();
     let (mut seats, mut tokens) = (Vec::new(), 0);
     loop {

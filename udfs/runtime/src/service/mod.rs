@@ -13,5 +13,5 @@ mod tap;
 mod worker;
 
 pub use loaded::{ModelKey, Service, ServiceOptions, SourceKey};
-pub use pass::{Part, Pass, Wants};
+pub use pass::{Part, Parts, Pass, Wants};
 pub use worker::Worker;

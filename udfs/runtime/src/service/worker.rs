@@ -8,7 +8,7 @@ use std::thread;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batching::{Seat, next_batch};
-use super::pass::{Kept, Part, Pass, Wants};
+use super::pass::{Kept, Parts, Pass, Wants};
 use super::tap::Keeper;
 use crate::model::{Batch, LogitRows, Model, Until};
 use crate::{Error, ErrorKind, Place, Point, Result};
@@ -106,7 +106,8 @@ impl Job {
 /// A [`Pass`] of any kind, with the one who waits for it.
 trait AnyWork: Send {
     fn is_awaited(&self) -> bool;
-    fn read(&mut self, part: &Part<'_>) -> Result<()>;
+    /// Lets the pass read `parts`, whatever they say of who waits.
+    fn read(&mut self, parts: &Parts<'_>) -> Result<()>;
     fn finish(&mut self);
     fn fail(&mut self, error: Error);
 }
@@ -121,8 +122,9 @@ impl<P: Pass> AnyWork for Work<P> {
         self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
     }
 
-    fn read(&mut self, part: &Part<'_>) -> Result<()> {
-        self.pass.as_mut().map_or(Ok(()), |pass| pass.read(part))
+    fn read(&mut self, parts: &Parts<'_>) -> Result<()> {
+        let Self { pass: Some(pass), reply: Some(reply) } = self else { return Ok(()) };
+        pass.read(&Parts { is_awaited: &|| !reply.is_closed(), ..parts.clone() })
     }
 
     fn finish(&mut self) {
@@ -228,11 +230,15 @@ fn depth(point: Point) -> usize {
 
 /// Lets every pass read its prompts.
 fn hand_out(model: &Model, jobs: &mut VecDeque<Job>, seats: &[Seat], batch: &Batch, kept: &Kept) {
-    for (sequence, (seat, rows)) in seats.iter().zip(batch.sequences()).enumerate() {
-        let Some(job) = jobs.get_mut(seat.job).filter(|job| job.work.is_awaited()) else { continue };
-        let part = Part { model, batch, kept, sequence, rows: rows.clone(), logits: job.wants.logits };
-        match job.work.read(&part) {
-            Ok(()) => job.done = seat.prompt + 1,
+    let mut first = 0;
+    for own in seats.chunk_by(|one, other| one.job == other.job) {
+        let sequences = first..first + own.len();
+        first = sequences.end;
+        let Some(last) = own.last() else { continue };
+        let Some(job) = jobs.get_mut(last.job).filter(|job| job.work.is_awaited()) else { continue };
+        let parts = Parts { model, batch, kept, sequences, logits: job.wants.logits, is_awaited: &|| true };
+        match job.work.read(&parts) {
+            Ok(()) => job.done = last.prompt + 1,
             Err(error) => job.work.fail(error),
         }
     }

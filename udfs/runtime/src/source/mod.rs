@@ -7,6 +7,7 @@
 
 mod architecture;
 mod archive;
+mod blocks;
 mod config;
 mod decode;
 mod encode;
@@ -24,6 +25,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 
 pub use self::architecture::Architecture;
+pub use self::blocks::Block;
 pub use self::config::{Config, Hints, Normalization, OpenOptions};
 use self::encode::{Activation, Encoder};
 pub use self::formats::Format;
@@ -40,6 +42,8 @@ pub struct Source {
     weights: Option<Weights>,
     /// Norms `[F]` in whose units the features are, to be divided by before decoding.
     unit: Option<Tensor>,
+    /// Lengths `[F]` of the decoder's rows before they were folded.
+    decoder_norms: Option<Vec<f32>>,
     device: Device,
 }
 
@@ -81,13 +85,15 @@ impl Source {
             }
             weights.fold_whitening(whitening, &draft.config)?;
         }
+        let decoder_norms = Some(weights.decoder_norms()?.to_vec1()?);
         if options.fold_decoder_norm && can_fold_norms(&draft) {
             weights.fold_decoder_norms()?;
             draft.config.folded = true;
             unit = None;
         }
         let encoder = Encoder::new(draft.activation, &weights, unit.as_ref())?;
-        Ok(Self { config: draft.config, encoder, weights: Some(weights), unit, device: options.device.clone() })
+        let (config, device) = (draft.config, options.device.clone());
+        Ok(Self { config, encoder, weights: Some(weights), unit, decoder_norms, device })
     }
 
     /// The neurons of a layer as a source: features are the input of the MLP's output projection.
@@ -111,7 +117,7 @@ impl Source {
             context_size: None,
             metadata: serde_json::Map::new(),
         };
-        Self { config, encoder: Encoder::Identity, weights: None, unit: None, device: Device::Cpu }
+        Self { config, encoder: Encoder::Identity, weights: None, unit: None, decoder_norms: None, device: Device::Cpu }
     }
 
     /// What it is.
@@ -157,7 +163,7 @@ impl Source {
         let column = match (&self.encoder, &self.weights) {
             (Encoder::Elementwise(elementwise), Some(weights)) => {
                 let direction = weights.encoder.narrow(1, index, 1)?.contiguous()?;
-                elementwise.narrow(index)?.apply(input.matmul(&direction)?)?
+                elementwise.narrow(index, 1)?.apply(input.matmul(&direction)?)?
             }
             (encoder, Some(weights)) => encoder.encode(&input, weights, sequences)?.narrow(1, index, 1)?,
             (_, None) => input.narrow(1, index, 1)?,
@@ -249,6 +255,33 @@ impl Source {
             None => Err(Error::new(ErrorKind::Unsupported, "neurons have no decoder")
                 .with_hint("what a neuron writes is a row of the model's MLP output projection")),
         }
+    }
+
+    /// Lengths of the directions that features write, before any fold; none for neurons.
+    pub fn decoder_norms(&self) -> Option<&[f32]> {
+        self.decoder_norms.as_deref()
+    }
+
+    /// The directions that some features write `[B, d_out]`; unit vectors for neurons.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no such feature.
+    pub fn decoder_rows(&self, features: Range<usize>) -> Result<Tensor> {
+        if let Some(last) = features.clone().last() {
+            self.check_index(last)?;
+        }
+        match &self.weights {
+            Some(weights) => Ok(weights.decoder.narrow(0, features.start, features.len())?),
+            None => {
+                let rows: Vec<f32> = features.clone().flat_map(|index| self.unit_vector(index)).collect();
+                Ok(Tensor::from_vec(rows, (features.len(), self.config.d_sae), &self.device)?)
+            }
+        }
+    }
+
+    /// Where features write: the source's output, or what it reads if it writes that anew.
+    pub fn output_point(&self) -> Point {
+        self.config.output_point.unwrap_or(self.config.point)
     }
 
     /// Normalises and centres activations.

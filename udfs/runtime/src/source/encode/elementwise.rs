@@ -32,16 +32,16 @@ impl Elementwise {
         }
     }
 
-    /// The same for feature `index` alone.
-    pub(in crate::source) fn narrow(&self, index: usize) -> Result<Self> {
-        let one = |tensor: &Tensor| tensor.narrow(0, index, 1);
+    /// The same for `count` features from `first` on.
+    pub(in crate::source) fn narrow(&self, first: usize, count: usize) -> Result<Self> {
+        let some = |tensor: &Tensor| tensor.narrow(0, first, count);
         Ok(match self {
-            Self::Relu { bias } => Self::Relu { bias: one(bias)? },
+            Self::Relu { bias } => Self::Relu { bias: some(bias)? },
             Self::JumpRelu { bias, threshold, is_rectified } => {
-                Self::JumpRelu { bias: one(bias)?, threshold: one(threshold)?, is_rectified: *is_rectified }
+                Self::JumpRelu { bias: some(bias)?, threshold: some(threshold)?, is_rectified: *is_rectified }
             }
             Self::Gated { bias, magnitude_bias, scale } => {
-                Self::Gated { bias: one(bias)?, magnitude_bias: one(magnitude_bias)?, scale: one(scale)? }
+                Self::Gated { bias: some(bias)?, magnitude_bias: some(magnitude_bias)?, scale: some(scale)? }
             }
         })
     }
