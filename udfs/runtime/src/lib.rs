@@ -3,6 +3,7 @@
 //!
 //! It knows tensors, files and tokens, and neither SQL nor the database.
 
+pub mod dashboard;
 mod device;
 mod error;
 pub mod model;

@@ -31,6 +31,11 @@ impl Linear {
         })
     }
 
+    /// `[in, out]`.
+    pub(super) fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
     /// The weights of one output: `[in, 1]`.
     pub(super) fn column(&self, output: usize) -> Result<Tensor> {
         Ok(self.weight.narrow(1, output, 1)?)

@@ -15,7 +15,7 @@ use super::tap::Tap;
 use super::walk::{Halt, LogitRows, Step, Until, Walk};
 use super::weights::Weights;
 use crate::tokens::Tokenizer;
-use crate::{Error, ErrorKind, Place, Result};
+use crate::{Error, ErrorKind, Place, Point, Result};
 
 /// How a model is opened.
 #[derive(Debug, Clone)]
@@ -127,6 +127,39 @@ impl Model {
     pub fn unembedding_vector(&self, token: u32) -> Result<Vec<f32>> {
         self.check_tokens(&[token])?;
         Ok(self.outside.unembedding.column(token as usize)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+    }
+
+    /// What directions at `point` `[B, width]` write to the residual stream `[B, d]`: themselves, or through the output
+    /// projection of the layer's MLP or attention.
+    ///
+    /// # Errors
+    /// `InvalidInput` if nothing at that point, or of that width, is written to the stream.
+    pub fn written_to_stream(&self, directions: &Tensor, point: Point) -> Result<Tensor> {
+        let block = self.blocks.get(point.layer);
+        let projection = match (point.place, block) {
+            (Place::MlpPre | Place::MlpPreLinear | Place::MlpPost, Some(block)) => Some(block.mlp.down.weight()),
+            (Place::Z, Some(block)) => Some(block.attention.out.weight()),
+            _ => None,
+        };
+        let directions = directions.to_dtype(self.dtype)?.to_device(&self.device)?;
+        let width = directions.dim(1)?;
+        match projection {
+            Some(weight) if weight.dim(0)? == width => Ok(directions.matmul(weight)?),
+            None if width == self.config.d_model => Ok(directions),
+            _ => Err(Error::new(
+                ErrorKind::InvalidInput,
+                format!("directions of width {width} at {point} are not written to the residual stream"),
+            )),
+        }
+    }
+
+    /// Products of directions in the residual stream `[B, d]` with the unembedding: `[B, V]`. No final norm, no bias and no
+    /// soft cap take part: it is the direct effect on the logits up to a factor.
+    ///
+    /// # Errors
+    /// If the shape does not fit.
+    pub fn direct_logits(&self, directions: &Tensor) -> Result<Tensor> {
+        Ok(directions.to_dtype(self.dtype)?.matmul(self.outside.unembedding.weight())?)
     }
 
     fn run(

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Storage, Tensor};
 use crate::{Error, ErrorKind, Result};
 
 /// Lets `read` see a matrix `[rows, width]` as one slice of f32, row after row; without a copy where it lies so already.
-pub(super) fn with_values<T>(matrix: &Tensor, read: impl FnOnce(&[f32], usize) -> T) -> Result<T> {
+pub(crate) fn with_values<T>(matrix: &Tensor, read: impl FnOnce(&[f32], usize) -> T) -> Result<T> {
     let (_, width) = matrix.dims2()?;
     let matrix = matrix.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.contiguous()?;
     let (storage, layout) = matrix.storage_and_layout();

@@ -13,6 +13,9 @@ mod matrix;
 mod ranking;
 mod similar;
 
+pub(crate) use matrix::with_values;
+pub(crate) use ranking::top_k;
+
 pub use activate::{Activate, FeatureActivation, RankBy, SourceQuery};
 pub use activate_feature::{ActivateFeature, DirectFeatureAttribution, FeatureValues, Probe};
 pub use attention::{Attention, AttentionPattern};

@@ -9,7 +9,7 @@ pub(super) fn by_value(one: (u32, f32), other: (u32, f32)) -> Ordering {
 }
 
 /// The `k` largest of `values` that `keep` lets through, with their indices, largest first.
-pub(super) fn top_k(values: &[f32], k: usize, keep: impl Fn(u32, f32) -> bool) -> Vec<(u32, f32)> {
+pub(crate) fn top_k(values: &[f32], k: usize, keep: impl Fn(u32, f32) -> bool) -> Vec<(u32, f32)> {
     let mut kept: Vec<(u32, f32)> =
         (0u32..).zip(values.iter().copied()).filter(|(index, value)| keep(*index, *value)).collect();
     if k == 0 {

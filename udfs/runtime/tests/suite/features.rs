@@ -1,10 +1,11 @@
 //! What passes find in sources of many features, beside the whole matrix of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use latentdb_runtime::dashboard::{Firing, Firings};
 use latentdb_runtime::ops::{Activate, HiddenStates, SourceQuery};
 use latentdb_runtime::service::{ModelKey, Service, ServiceOptions, Worker};
 use latentdb_runtime::source::{OpenOptions, Source};
@@ -90,5 +91,32 @@ async fn the_strongest_features_are_those_of_the_whole_matrix() {
                 }
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn firings_are_what_is_above_zero_in_the_whole_matrix() {
+    let folder = tempfile::tempdir().unwrap();
+    let worker = worker();
+    let masked = 13;
+    for architecture in ["standard", "topk"] {
+        let source = source(folder.path(), architecture, worker.model().config().d_model);
+        let pass = Firings::new(vec![Arc::clone(&source)], Arc::new(HashSet::from([masked])), 100);
+        let mut found = worker.run(prompts(), pass).await.unwrap().remove(0);
+        found.sort_unstable_by_key(Firing::key);
+        assert!(found.windows(2).all(|pair| pair[0].key() < pair[1].key()), "each is found once");
+        let mut expected = 0;
+        for ((prompt, tokens), whole) in (100..).zip(prompts()).zip(whole(&worker, &source).await) {
+            for ((position, row), token) in (0..).zip(whole).zip(tokens) {
+                for (feature, value) in (0..).zip(row).filter(|(_, value)| *value > 1e-5 && token != masked) {
+                    let at = found.binary_search_by_key(&(feature, prompt, position), Firing::key);
+                    let firing = found[at.unwrap_or_else(|_| panic!("{architecture}: {feature} on {prompt}"))];
+                    assert!(close(firing.value, value));
+                    expected += 1;
+                }
+            }
+        }
+        let tiny = found.iter().filter(|firing| firing.value <= 1e-5).count();
+        assert!(expected > 0 && expected <= found.len() && found.len() <= expected + tiny + 10);
     }
 }
