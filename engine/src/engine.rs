@@ -90,6 +90,15 @@ pub struct Engine {
     shared: Arc<Shared>,
 }
 
+/// A bulk load's turn: see [`Engine::bulk_turn`].
+#[derive(Debug)]
+pub struct BulkTurn {
+    _guard: tokio::sync::OwnedMutexGuard<()>,
+}
+
+/// Folder for unfinished results of long work.
+const SCRATCH: &str = "_staging";
+
 /// What the sessions of an open database share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -111,6 +120,8 @@ pub(crate) struct Shared {
     pub models: Arc<Models>,
     /// What `CALL` can run.
     pub procedures: Procedures,
+    /// Held by the bulk load that is under way.
+    pub bulk: Arc<tokio::sync::Mutex<()>>,
     /// Whether writes are refused.
     pub read_only: bool,
 }
@@ -134,6 +145,7 @@ impl Shared {
             runtime,
             models,
             procedures: Procedures::built_in(),
+            bulk: Arc::default(),
             read_only,
         });
         sql::plan_views(&shared).await?;
@@ -206,6 +218,25 @@ impl Engine {
     /// Starts a bulk load.
     pub async fn load(&self) -> Result<crate::Load> {
         crate::Load::new(Arc::clone(&self.shared.database), self.shared.base.clone(), self.shared.runtime.clone())
+    }
+
+    /// Waits until no other bulk load of this process is under way, and keeps others waiting until the answer is dropped. Two
+    /// loads of one model at once would both store the contexts that they share.
+    pub async fn bulk_turn(&self) -> BulkTurn {
+        BulkTurn { _guard: Arc::clone(&self.shared.bulk).lock_owned().await }
+    }
+
+    /// A directory of this machine for the unfinished results of long work: within a local database, else among the user's
+    /// files. It may not be there yet.
+    ///
+    /// # Errors
+    /// If the database is remote and there is no place for its state.
+    pub fn scratch_directory(&self) -> Result<PathBuf> {
+        let location = self.shared.database.location();
+        match location.local_directory() {
+            Some(directory) => Ok(directory.join(SCRATCH)),
+            None => Ok(default_state_directory(location)?.join(SCRATCH)),
+        }
     }
 
     /// Verifies every table and file; `progress` is told the table, and files done and in all.

@@ -23,7 +23,7 @@ mod sql;
 mod statement;
 mod storage;
 
-pub use engine::{Engine, EngineOptions, SessionOptions};
+pub use engine::{BulkTurn, Engine, EngineOptions, SessionOptions};
 pub use error::{Error, ErrorKind, Result};
 pub use models::{ModelFunction, ModelLimits, ModelRequest, ModelService};
 pub use outcome::{CopyFormat, CopyIn, CopyOptions, CopyOut, Outcome, RowStream, TransactionStatus};

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use latentdb_engine::{Engine, Error, ErrorKind, Load, Result, StagedFile};
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
 
 use super::check;
 use super::contexts::Contexts;
@@ -61,9 +60,6 @@ pub struct SourceReport {
     pub elapsed: Duration,
 }
 
-/// Imports run one at a time: two of one model would both store the contexts they share.
-static IMPORTING: Mutex<()> = Mutex::const_new(());
-
 /// Size of batch files, as stored, that one unit reads.
 const UNIT_BYTES: u64 = 32 << 20;
 /// Units per thread to aim for, so that the threads end together.
@@ -83,7 +79,7 @@ pub async fn import(
     if engine.is_read_only() {
         return Err(Error::new(ErrorKind::ReadOnly, "cannot import: the database is open read-only here"));
     }
-    let _turn = IMPORTING.lock().await;
+    let _turn = engine.bulk_turn().await;
     progress.begin(Phase::Listing, location, None);
     let location = Location::open(location).await?;
     let mut importer = Importer { engine, location, options, progress, contexts: HashMap::new() };

@@ -1,19 +1,16 @@
 //! The two long lists of an activation: its tokens and its values.
 //!
-//! Tokens are laid one after the other in one buffer, each after its length; the buffer's hash is the
-//! context's id. Of the values only those that are not zero are kept.
+//! Tokens are laid one after the other in one buffer, which is the context's identity. Of the values only those that are not zero are kept.
 
 use std::fmt;
 
+use latentdb_engine::schema::ContextKey;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
-use xxhash_rust::xxh3::xxh3_128;
 
 /// Tokens and values of one activation. Reused from line to line.
 #[derive(Debug)]
 pub(crate) struct Sample {
-    /// The model's id and a separator, then each token: its length (u32, little endian) and its bytes.
-    buffer: Vec<u8>,
-    prefix: usize,
+    key: ContextKey,
     token_count: Option<usize>,
     /// Positions with a value that is not zero, ascending.
     pub(crate) positions: Vec<i32>,
@@ -39,11 +36,8 @@ pub(crate) struct Extent {
 
 impl Sample {
     pub(crate) fn new(model_id: &str) -> Self {
-        let mut buffer = model_id.as_bytes().to_vec();
-        buffer.push(0x1f);
         Self {
-            prefix: buffer.len(),
-            buffer,
+            key: ContextKey::new(model_id),
             token_count: None,
             positions: Vec::new(),
             acts: Vec::new(),
@@ -53,7 +47,7 @@ impl Sample {
     }
 
     pub(crate) fn clear(&mut self) {
-        self.buffer.truncate(self.prefix);
+        self.key.clear();
         self.token_count = None;
         self.positions.clear();
         self.acts.clear();
@@ -71,21 +65,14 @@ impl Sample {
         self.values
     }
 
-    /// The context's id: the first 63 bits of the hash over the model and the tokens.
+    /// The context's id.
     pub(crate) fn context_id(&self) -> i64 {
-        (xxh3_128(&self.buffer) >> 65) as i64
+        self.key.id()
     }
 
     /// The tokens, one by one.
     pub(crate) fn each_token(&self) -> impl Iterator<Item = &str> {
-        let mut rest = self.buffer.get(self.prefix..).unwrap_or_default();
-        std::iter::from_fn(move || {
-            let (length, tail) = rest.split_first_chunk::<4>()?;
-            let (token, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-            rest = tail;
-            // Only whole texts were appended.
-            std::str::from_utf8(token).ok()
-        })
+        self.key.tokens()
     }
 
     /// Reads a list of tokens.
@@ -118,9 +105,9 @@ impl<'de> Visitor<'de> for TokenList<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        self.0.buffer.truncate(self.0.prefix);
+        self.0.key.clear();
         let mut count = 0;
-        while list.next_element_seed(Token(&mut self.0.buffer))?.is_some() {
+        while list.next_element_seed(Token(&mut self.0.key))?.is_some() {
             count += 1;
         }
         self.0.token_count = Some(count);
@@ -128,8 +115,8 @@ impl<'de> Visitor<'de> for TokenList<'_> {
     }
 }
 
-/// Appends one token to the buffer.
-struct Token<'a>(&'a mut Vec<u8>);
+/// Appends one token.
+struct Token<'a>(&'a mut ContextKey);
 
 impl<'de> DeserializeSeed<'de> for Token<'_> {
     type Value = ();
@@ -148,10 +135,7 @@ impl Visitor<'_> for Token<'_> {
 
     #[inline]
     fn visit_str<E: serde::de::Error>(self, token: &str) -> Result<(), E> {
-        let length = u32::try_from(token.len()).map_err(E::custom)?;
-        self.0.extend_from_slice(&length.to_le_bytes());
-        self.0.extend_from_slice(token.as_bytes());
-        Ok(())
+        self.0.push(token).map_err(E::custom)
     }
 }
 

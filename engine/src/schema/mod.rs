@@ -7,12 +7,14 @@
 //! Not here: tables that users create, whose definition lives in their Delta log.
 
 mod community;
+mod context_key;
 mod dashboards;
 mod registry;
 mod types;
 mod views;
 
 pub use community::COMMUNITY_TABLES;
+pub use context_key::ContextKey;
 pub use types::ColumnType;
 pub use views::{VIEWS, ViewDefinition};
 
