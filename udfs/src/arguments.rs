@@ -117,6 +117,6 @@ impl Arguments {
 }
 
 /// The engine's error for a failure of Arrow, which our own columns do not give cause for.
-pub(crate) fn internal(error: arrow::error::ArrowError) -> Error {
+pub(crate) fn internal(error: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Internal, error.to_string())
 }

@@ -6,6 +6,7 @@
 mod add;
 mod address;
 mod arguments;
+mod dashboards;
 mod failure;
 mod functions;
 mod hints;
@@ -15,6 +16,7 @@ mod location;
 mod rows;
 
 pub use add::{AddedModel, AddedSource, add_model, add_source};
+pub use dashboards::{Corpus, GenerateOptions, Generated, Generating, Logged, Pace, Packing, Stage};
 pub use hints::SourceHints;
 pub use hub::{Downloads, Unwatched};
 pub use latentdb_runtime::DeviceName;

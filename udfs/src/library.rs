@@ -1,7 +1,7 @@
 //! The models and sources that the database knows, and the service that runs them.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
@@ -17,6 +17,7 @@ use latentdb_runtime::source::Source;
 
 use crate::address::layer_of;
 use crate::arguments::internal;
+use crate::dashboards::GenerateDashboards;
 use crate::failure::from_runtime;
 use crate::functions;
 use crate::hints::SourceHints;
@@ -57,11 +58,23 @@ pub(crate) struct StoredVector {
     pub(crate) components: Vec<f32>,
 }
 
+/// The models of a database, for who must not keep them from going.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakModels(Weak<Inner>);
+
+impl WeakModels {
+    pub(crate) fn upgrade(&self) -> Option<Models> {
+        self.0.upgrade().map(|inner| Models { inner })
+    }
+}
+
 /// A source with its name.
 #[derive(Debug, Clone)]
 pub(crate) struct NamedSource {
     pub(crate) id: String,
     pub(crate) source: Arc<Source>,
+    /// Where its weights are and how they are read, in words that change when that does.
+    pub(crate) origin: String,
 }
 
 /// How sources are read.
@@ -87,23 +100,29 @@ impl Models {
         };
         let models = Self { inner: Arc::new(inner) };
         engine.attach_models(Arc::new(models.clone()))?;
+        engine.register_procedure(Arc::new(GenerateDashboards::new(WeakModels(Arc::downgrade(&models.inner)))));
         Ok(models)
     }
 
     /// The worker of a model.
     pub(crate) async fn worker(&self, model: &str) -> Result<Worker> {
+        let location = self.model_location(model).await?;
+        let directory = self.fetch(&location, Wanted::Model).await?;
+        let key = ModelKey { directory, dtype: None };
+        self.blocking(move |service| service.model(&key)).await
+    }
+
+    /// Where the weights of a model are, by the table.
+    pub(crate) async fn model_location(&self, model: &str) -> Result<String> {
         let rows = self.inner.models.rows(&[ScalarValue::from(model)]).await?;
         if rows.num_rows() == 0 {
             return Err(Error::new(ErrorKind::UndefinedObject, format!("there is no model {model}"))
                 .with_hint("SELECT model_id FROM models lists them; latentdb model add adds one"));
         }
-        let location = text_at(&rows, 0, 0)?.ok_or_else(|| {
+        text_at(&rows, 0, 0)?.ok_or_else(|| {
             Error::new(ErrorKind::InvalidValue, format!("the weights of model {model} are not here"))
                 .with_hint(format!("latentdb model add {model} DIR says where they are"))
-        })?;
-        let directory = self.fetch(&location, Wanted::Model).await?;
-        let key = ModelKey { directory, dtype: None };
-        self.blocking(move |service| service.model(&key)).await
+        })
     }
 
     /// The sources that `names` stands for: source ids and source sets, separated by commas.
@@ -154,7 +173,8 @@ impl Models {
                 return Err(Error::new(ErrorKind::UndefinedObject, format!("{model} has no layer {layer}"))
                     .with_hint(format!("its layers are 0 to {}", config.n_layers.saturating_sub(1))));
             }
-            return Ok(NamedSource { id, source: Arc::new(Source::neurons(layer, config.d_mlp)) });
+            let source = Arc::new(Source::neurons(layer, config.d_mlp));
+            return Ok(NamedSource { id, source, origin: "neurons".to_owned() });
         }
         let Some(location) = &entry.weights else {
             return Err(Error::new(ErrorKind::InvalidValue, format!("the weights of {model}/{id} are not here"))
@@ -165,9 +185,10 @@ impl Models {
         let key =
             SourceKey { path, fold_decoder_norm: reading.fold_decoder_norm, hints: entry.hints.to_json().to_string() };
         let named = format!("{model}/{id}");
+        let origin = format!("{location} {}", key.hints);
         let source =
             self.blocking(move |service| service.source(&key, hints).map_err(|error| error.within(named))).await?;
-        Ok(NamedSource { id, source })
+        Ok(NamedSource { id, source, origin })
     }
 
     /// Where weights are on this machine. What another machine has added from the hub is fetched when it is first used.

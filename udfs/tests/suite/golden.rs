@@ -53,6 +53,7 @@ pub(crate) fn folder() -> PathBuf {
 /// A database with the model `tiny` and its sources.
 pub(crate) struct Tiny {
     pub(crate) engine: Engine,
+    pub(crate) models: Models,
     _directory: tempfile::TempDir,
 }
 
@@ -70,14 +71,14 @@ impl Tiny {
         let directory = tempfile::tempdir().unwrap();
         let location = directory.path().join("db");
         let engine = Engine::open(location.to_str().unwrap(), EngineOptions::default()).await.unwrap();
-        Models::attach(&engine, ModelsOptions::default()).unwrap();
+        let models = Models::attach(&engine, ModelsOptions::default()).unwrap();
         add_model(&engine, "tiny", &here(&folder().join("model")), &unwatched()).await.unwrap();
         for source in ["1-res", "2-res", "2-topk", "1-att"] {
             let path = folder().join("sources").join(source);
             let address = format!("tiny/{source}");
             add_source(&engine, &address, &here(&path), SourceHints::default(), &unwatched()).await.unwrap();
         }
-        Self { engine, _directory: directory }
+        Self { engine, models, _directory: directory }
     }
 
     pub(crate) fn session(&self) -> Session {

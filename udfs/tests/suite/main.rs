@@ -4,6 +4,9 @@
 
 mod activations;
 mod bad_input;
+mod dashboards;
+mod dashboards_parity;
+mod dashboards_runs;
 mod golden;
 mod planning;
 mod reading;

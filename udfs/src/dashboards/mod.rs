@@ -1,0 +1,248 @@
+//! `generate_dashboards`: features and their activations, from weights and a corpus.
+//!
+//! A run has three parts. The corpus becomes prompts ([`corpus`]), and the model is run over them once, for all sources
+//! together; every firing of a feature goes to files in the run's folder ([`scratch`]), from which a run that was killed goes
+//! on. Then each source's features are made, some at a time ([`features`]), from their firings and from the weights. In the
+//! end all of it is committed as one, in the place of the old: readers see the old dashboards or the new.
+//!
+//! The result depends on the corpus, the weights and the options alone, not on how the work was cut.
+
+mod corpus;
+mod corpus_file;
+mod features;
+mod options;
+mod procedure;
+mod progress;
+mod prompts;
+mod publish;
+mod rows;
+mod scratch;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use latentdb_engine::{Engine, Error, ErrorKind, Result};
+use latentdb_runtime::dashboard::{Firing, Firings};
+use latentdb_runtime::service::Worker;
+use serde_json::json;
+use xxhash_rust::xxh3::xxh3_128;
+
+use self::options::DEFAULT_LENGTH;
+pub use self::options::{Corpus, GenerateOptions, Pace, Packing};
+pub(crate) use self::procedure::GenerateDashboards;
+pub use self::progress::{Generating, Logged, Stage};
+use self::prompts::Prompts;
+use self::scratch::Scratch;
+use crate::failure::from_runtime;
+use crate::library::{Models, NamedSource, Reading};
+
+/// What was made for one source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generated {
+    /// Source id.
+    pub source: String,
+    /// Features in all.
+    pub features: u64,
+    /// Features that fired at least once.
+    pub alive: u64,
+    /// Activations that are kept as examples.
+    pub activations: u64,
+    /// Prompts that the model was run on.
+    pub prompts: u64,
+    /// Of them, those that an earlier run had finished.
+    pub resumed_prompts: u64,
+    /// Tokens of the prompts.
+    pub tokens: u64,
+    /// Time that the whole run took, over all its sources.
+    pub elapsed: Duration,
+}
+
+/// What a run works with.
+struct Run {
+    engine: Engine,
+    worker: Worker,
+    sources: Vec<NamedSource>,
+    options: GenerateOptions,
+    prepend_bos: bool,
+    scratch: Scratch,
+    progress: Arc<dyn Generating>,
+}
+
+impl Models {
+    /// Makes the dashboards of some sources from a corpus, in the place of what is there. Dropping the future stops the run;
+    /// the same call takes it up again.
+    ///
+    /// # Errors
+    /// If there is no such model or source, or the corpus cannot be read; the database is as before then.
+    pub async fn generate_dashboards(
+        &self,
+        engine: &Engine,
+        options: GenerateOptions,
+        progress: Arc<dyn Generating>,
+    ) -> Result<Vec<Generated>> {
+        if engine.is_read_only() {
+            let message = "cannot generate dashboards: the database is open read-only here";
+            return Err(Error::new(ErrorKind::ReadOnly, message));
+        }
+        options.check()?;
+        let started = Instant::now();
+        let worker = self.worker(&options.model).await?;
+        let reading = Reading { fold_decoder_norm: true };
+        let sources = self.sources(&worker, &options.model, &options.sources, reading).await?;
+        let prepend_bos = prepend_bos(&sources, options.prepend_bos)?;
+        let name = fingerprint(&self.model_location(&options.model).await?, &sources, &options, prepend_bos);
+        let scratch = Scratch::open(&engine.scratch_directory()?, &name)?;
+        let _alone = Alone::new(scratch.folder())?;
+        let run = Run { engine: engine.clone(), worker, sources, options, prepend_bos, scratch, progress };
+        let prompts = Arc::new(run.prompts().await?);
+        let resumed = run.run_model(&prompts).await?;
+        let mut made = Box::pin(run.publish(&prompts)).await?;
+        for generated in &mut made {
+            generated.resumed_prompts = resumed as u64;
+            generated.elapsed = started.elapsed();
+        }
+        run.scratch.remove();
+        Ok(made)
+    }
+}
+
+impl Run {
+    /// The prompts: those of the run that is taken up, or new ones.
+    async fn prompts(&self) -> Result<Prompts> {
+        if let Some(prompts) = self.scratch.prompts()? {
+            return Ok(prompts);
+        }
+        let cut = corpus::Cut {
+            n_prompts: self.options.n_prompts,
+            context_length: self.context_length(),
+            packing: self.options.packing,
+            prepend_bos: self.prepend_bos,
+        };
+        self.progress.begin(Stage::Corpus, 0, cut.n_prompts as u64);
+        let model = self.worker.model();
+        let prompts = match &self.options.corpus {
+            Corpus::Statement(query) => corpus::read(&self.engine, query, model, cut, self.progress.as_ref()).await?,
+            Corpus::File(path) => corpus_file::read(path.clone(), Arc::clone(model), cut).await?,
+        };
+        self.scratch.keep_prompts(&prompts)?;
+        Ok(prompts)
+    }
+
+    /// Runs the model over the prompts that have not been run; how many had been.
+    async fn run_model(&self, prompts: &Prompts) -> Result<usize> {
+        let resumed = self.scratch.prompts_done()?.min(prompts.len());
+        self.progress.begin(Stage::Activations, resumed as u64, prompts.len() as u64);
+        let masked = Arc::new(self.masked());
+        let sources: Vec<_> = self.sources.iter().map(|source| Arc::clone(&source.source)).collect();
+        let at_once = (self.options.pace.tokens_at_once / self.context_length()).max(1);
+        let mut unwritten = Unwritten::new(resumed, sources.len());
+        let mut next = resumed;
+        while next < prompts.len() {
+            let some = prompts.some(next, at_once);
+            let count = some.len();
+            let pass = Firings::new(sources.clone(), Arc::clone(&masked), next as u32);
+            let found = self.worker.run(some, pass).await.map_err(from_runtime)?;
+            next += count;
+            unwritten.take(found);
+            if next == prompts.len() || unwritten.is_due(&self.options.pace) {
+                let firings = std::mem::replace(&mut unwritten, Unwritten::new(next, sources.len()));
+                let scratch = self.scratch.clone();
+                let keep = move || scratch.keep(firings.first..next, firings.found);
+                tokio::task::spawn_blocking(keep).await.map_err(crate::arguments::internal)??;
+            }
+            self.progress.advance(count as u64);
+        }
+        Ok(resumed)
+    }
+
+    /// Tokens of a prompt at most.
+    fn context_length(&self) -> usize {
+        self.options.context_length.unwrap_or_else(|| DEFAULT_LENGTH.min(self.worker.model().config().n_ctx))
+    }
+
+    /// Tokens on which nothing counts as active.
+    fn masked(&self) -> HashSet<u32> {
+        let tokenizer = self.worker.model().tokenizer();
+        let special = tokenizer.bos().into_iter().chain(tokenizer.eos());
+        special.filter(|_| self.options.mask_special).collect()
+    }
+}
+
+/// Firings that are not written yet.
+struct Unwritten {
+    first: usize,
+    found: Vec<Vec<Firing>>,
+    since: Instant,
+}
+
+impl Unwritten {
+    fn new(first: usize, sources: usize) -> Self {
+        Self { first, found: vec![Vec::new(); sources], since: Instant::now() }
+    }
+
+    fn take(&mut self, found: Vec<Vec<Firing>>) {
+        self.found.iter_mut().zip(found).for_each(|(all, some)| all.extend(some));
+    }
+
+    fn is_due(&self, pace: &Pace) -> bool {
+        let count: usize = self.found.iter().map(Vec::len).sum();
+        count >= pace.firings_in_memory || self.since.elapsed() >= pace.longest_unwritten
+    }
+}
+
+/// Whether prompts start with a BOS token: as asked, or as the sources were trained.
+fn prepend_bos(sources: &[NamedSource], asked: Option<bool>) -> Result<bool> {
+    let own = || sources.iter().filter_map(|source| source.source.config().prepend_bos);
+    match (asked, own().min(), own().max()) {
+        (Some(asked), ..) => Ok(asked),
+        (None, Some(least), Some(most)) if least != most => Err(Error::new(
+            ErrorKind::InvalidValue,
+            "some of the sources were trained with a BOS token in front, and some without",
+        )
+        .with_hint("say prepend_bos => true or false, or make their dashboards apart")),
+        (None, own, _) => Ok(own.unwrap_or(true)),
+    }
+}
+
+/// What the firings of a run depend on, as the name of its folder.
+fn fingerprint(model: &str, sources: &[NamedSource], options: &GenerateOptions, prepend_bos: bool) -> String {
+    let sources: Vec<_> = sources.iter().map(|source| json!([source.id, source.origin])).collect();
+    let facts = json!([
+        options.model,
+        model,
+        sources,
+        options.corpus.identity(),
+        options.n_prompts,
+        options.context_length,
+        options.packing.to_string(),
+        options.mask_special,
+        prepend_bos,
+    ]);
+    format!("generate-{:032x}", xxh3_128(facts.to_string().as_bytes()))
+}
+
+/// Runs that are under way in this process.
+static RUNNING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Holds a run's folder: two runs in one would write the same files.
+struct Alone(PathBuf);
+
+impl Alone {
+    fn new(folder: &Path) -> Result<Self> {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.iter().any(|other| other == folder) {
+            return Err(Error::new(ErrorKind::Duplicate, "the same dashboards are being generated already")
+                .with_hint("wait for that run, or cancel it"));
+        }
+        running.push(folder.to_owned());
+        Ok(Self(folder.to_owned()))
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| *other != self.0);
+    }
+}
