@@ -20,6 +20,11 @@ pub(super) enum Purpose {
 
 /// Opens the database for `purpose`.
 pub(super) async fn open(global: &Global, purpose: Purpose) -> CliResult<Engine> {
+    open_with_models(global, purpose).await.map(|(engine, _)| engine)
+}
+
+/// Opens the database for `purpose`, for who calls models without a session.
+pub(super) async fn open_with_models(global: &Global, purpose: Purpose) -> CliResult<(Engine, Models)> {
     let location = location(global)?;
     let fresh = purpose != Purpose::Read && is_missing(&location);
     let options = EngineOptions {
@@ -29,14 +34,14 @@ pub(super) async fn open(global: &Global, purpose: Purpose) -> CliResult<Engine>
         ..options(global)
     };
     let engine = Engine::open(&location, options).await?;
-    attach_models(&engine, global)?;
+    let models = attach_models(&engine, global)?;
     if fresh {
         print_notice(&format!("there was no database at {location}; this is a new one"));
     }
     if engine.is_read_only() && purpose == Purpose::WriteIfFree {
         print_notice("another process has the database open for writing: this session is read-only");
     }
-    Ok(engine)
+    Ok((engine, models))
 }
 
 /// The options that every command shares.
@@ -45,14 +50,14 @@ pub(super) fn options(global: &Global) -> EngineOptions {
 }
 
 /// Lets the sessions of `engine` call models.
-pub(super) fn attach_models(engine: &Engine, global: &Global) -> Result<()> {
+pub(super) fn attach_models(engine: &Engine, global: &Global) -> Result<Models> {
     let defaults = ModelsOptions::default();
     let options = ModelsOptions {
         device: global.device.unwrap_or_default(),
         memory: global.model_memory.map_or(defaults.memory, |bytes| bytes as u64),
         ..defaults
     };
-    Models::attach(engine, options).map(drop)
+    Models::attach(engine, options)
 }
 
 /// The database's location, as given.

@@ -8,6 +8,7 @@ mod check;
 mod database;
 mod export;
 mod format;
+mod generate;
 mod import;
 pub(crate) mod key;
 mod model;
@@ -98,6 +99,8 @@ enum Command {
     },
     /// Show which features a text makes fire
     Activate(activate::ActivateArgs),
+    /// Make features and their activations from weights and a corpus
+    Generate(generate::GenerateArgs),
     /// Read every table and file and verify them
     Check(check::CheckArgs),
     /// Manage the users that log in over the Postgres wire protocol
@@ -212,6 +215,7 @@ async fn run(cli: Cli) -> CliResult {
         Command::Model { action } => model::run(&global, action).await,
         Command::Source { action } => source::run(&global, action).await,
         Command::Activate(args) => activate::run(&global, args).await,
+        Command::Generate(args) => generate::run(&global, args).await,
         Command::Check(args) => check::run(&global, args).await,
         Command::User { action } => user::run(&global, action).await,
         Command::Key { action } => key::run(&global, action).await,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use latentdb_datasets::{Phase, Progress};
-use latentdb_udfs::Downloads;
+use latentdb_udfs::{Downloads, Generating, Stage};
 
 /// Time between the lines of a pipe.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -69,6 +69,19 @@ impl Progress for Shown {
     }
 }
 
+impl Generating for Shown {
+    fn begin(&self, stage: Stage, done: u64, total: u64) {
+        match self {
+            Self::Bar(bar) => bar.begin_counted(stage.to_string(), done, total),
+            Self::Lines(lines) => lines.begin_counted(stage.to_string(), done, total),
+        }
+    }
+
+    fn advance(&self, done: u64) {
+        self.advance_part(0, done);
+    }
+}
+
 /// A bar over the input's bytes, with rows beside it.
 #[derive(Debug)]
 pub(super) struct Bar {
@@ -88,12 +101,27 @@ impl Bar {
             Some(_) => "{spinner} {prefix} [{bar:30}] {bytes}/{total_bytes} {eta} {msg}",
             None => "{spinner} {prefix} {elapsed} {msg}",
         };
+        self.begin_as(template, title, total_bytes);
+    }
+
+    /// Begins a part that is counted in something else than bytes; `total` is 0 if nobody knows it.
+    fn begin_counted(&self, title: String, done: u64, total: u64) {
+        let template = match total {
+            0 => "{spinner} {prefix} {elapsed}",
+            _ => "{spinner} {prefix} [{bar:30}] {pos}/{len} {eta} left",
+        };
+        self.begin_as(template, title, Some(total));
+        self.bar.set_position(done);
+        self.bar.reset_eta();
+    }
+
+    fn begin_as(&self, template: &str, title: String, total: Option<u64>) {
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style.progress_chars("━╸ "));
         }
         self.rows.store(0, Ordering::Relaxed);
         self.bar.reset();
-        self.bar.set_length(total_bytes.unwrap_or_default());
+        self.bar.set_length(total.unwrap_or_default());
         self.bar.set_prefix(title);
         self.bar.set_message("");
     }
@@ -122,35 +150,66 @@ pub(super) struct Lines {
 #[derive(Debug)]
 struct LineState {
     title: String,
-    total_bytes: Option<u64>,
+    /// Whether what is done is counted in bytes.
+    in_bytes: bool,
+    total: Option<u64>,
     rows: u64,
-    bytes: u64,
+    done: u64,
+    started: Instant,
     printed: Instant,
 }
 
 impl Lines {
     fn new() -> Self {
-        let state = LineState { title: String::new(), total_bytes: None, rows: 0, bytes: 0, printed: Instant::now() };
-        Self { state: Mutex::new(state) }
+        Self { state: Mutex::new(LineState::new(String::new(), true, None)) }
     }
 
     fn begin(&self, title: String, total_bytes: Option<u64>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        eprintln!("{title}");
-        *state = LineState { title, total_bytes, rows: 0, bytes: 0, printed: Instant::now() };
+        self.begin_as(LineState::new(title, true, total_bytes));
     }
 
-    fn advance(&self, rows: u64, bytes: u64) {
+    fn begin_counted(&self, title: String, done: u64, total: u64) {
+        self.begin_as(LineState { done, ..LineState::new(title, false, Some(total)) });
+    }
+
+    fn begin_as(&self, begun: LineState) {
+        eprintln!("{}", begun.title);
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = begun;
+    }
+
+    fn advance(&self, rows: u64, done: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.rows += rows;
-        state.bytes += bytes;
+        state.done += done;
         if state.printed.elapsed() >= LINE_INTERVAL {
             state.printed = Instant::now();
-            let share = state.total_bytes.filter(|total| *total > 0).map(|total| state.bytes * 100 / total);
-            let share = share.map_or_else(String::new, |percent| format!(", {percent} %"));
-            let rows = if state.rows > 0 { format!("{} rows", state.rows) } else { format!("{} bytes", state.bytes) };
-            eprintln!("{}: {rows}{share}", state.title);
+            eprintln!("{}", state.line());
         }
+    }
+}
+
+impl LineState {
+    fn new(title: String, in_bytes: bool, total: Option<u64>) -> Self {
+        let now = Instant::now();
+        Self { title, in_bytes, total, rows: 0, done: 0, started: now, printed: now }
+    }
+
+    fn line(&self) -> String {
+        let total = self.total.filter(|total| *total > 0);
+        let share = total.map_or_else(String::new, |total| format!(", {} %", self.done * 100 / total));
+        let left = match total {
+            Some(total) if !self.in_bytes && self.done > 0 && self.done < total => {
+                let per_one = self.started.elapsed().as_secs_f64() / self.done as f64;
+                format!(", about {:.0} s left", per_one * (total - self.done) as f64)
+            }
+            _ => String::new(),
+        };
+        let counted = match (self.rows, self.in_bytes) {
+            (0, true) => format!("{} bytes", self.done),
+            (0, false) => format!("{} of {}", self.done, self.total.unwrap_or_default()),
+            (rows, _) => format!("{rows} rows"),
+        };
+        format!("{}: {counted}{share}{left}", self.title)
     }
 }
 

@@ -1,0 +1,92 @@
+//! `latentdb generate`: features and activations from weights and a corpus.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use latentdb_udfs::{Corpus, GenerateOptions, Generated, Generating, Packing};
+
+use super::database::{self, Purpose};
+use super::progress::Shown;
+use super::{CliResult, Global, interruptible};
+
+/// What to generate.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct GenerateArgs {
+    /// Model id
+    model: String,
+    /// A source, several with commas between them, or a source set
+    sources: String,
+    /// A file (.parquet or .jsonl with texts under `text`, or text with empty lines between documents), or a SELECT
+    #[arg(value_name = "FILE|SELECT")]
+    corpus: String,
+    /// Prompts at most
+    #[arg(long, default_value_t = 24_576, value_name = "N")]
+    n_prompts: usize,
+    /// Tokens of a prompt at most [default: 128, or the model's context if that is shorter]
+    #[arg(long, value_name = "N")]
+    context_length: Option<usize>,
+    /// How documents become prompts: document (its start), full (only those that fill the context), packed
+    #[arg(long, default_value_t = Packing::Document, value_name = "HOW")]
+    packing: Packing,
+    /// Whether prompts start with a BOS token [default: as the sources were trained]
+    #[arg(long, value_name = "true|false")]
+    prepend_bos: Option<bool>,
+    /// Seed of the draw of examples
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Name of the corpus, to be kept with the source [default: the file or the statement]
+    #[arg(long)]
+    dataset: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+The dashboards take the place of those that are there, all at once, when the run is through. A run that was stopped
+goes on where it was when it is started again. In SQL: CALL generate_dashboards('MODEL', 'SOURCES', 'SELECT …').
+
+Examples:
+  latentdb generate gpt2-small 10-res-jb ./corpus.jsonl --data ./mydb
+  latentdb generate gpt2-small res-jb ./corpus.parquet --n-prompts 4096 --packing full --data ./mydb
+  latentdb generate my-model 3-res 'SELECT text FROM documents' --context-length 64 --data ./mydb";
+
+pub(super) async fn run(global: &Global, args: GenerateArgs) -> CliResult {
+    let (engine, models) = database::open_with_models(global, Purpose::Write).await?;
+    let progress: Arc<dyn Generating> = Arc::new(Shown::on_stderr());
+    let work = Box::pin(models.generate_dashboards(&engine, options(args), Arc::clone(&progress)));
+    let outcome = interruptible(work).await;
+    drop((progress, models));
+    engine.close().await?;
+    outcome?.iter().for_each(|made| println!("{}", describe(made)));
+    Ok(())
+}
+
+fn options(args: GenerateArgs) -> GenerateOptions {
+    let path = PathBuf::from(&args.corpus);
+    let corpus = if path.is_file() { Corpus::File(path) } else { Corpus::Statement(args.corpus) };
+    let mut options = GenerateOptions::new(&args.model, &args.sources, corpus);
+    options.n_prompts = args.n_prompts;
+    options.context_length = args.context_length;
+    options.packing = args.packing;
+    options.prepend_bos = args.prepend_bos;
+    options.activity.seed = args.seed;
+    options.dataset = args.dataset;
+    options
+}
+
+fn describe(made: &Generated) -> String {
+    let resumed = match made.resumed_prompts {
+        0 => String::new(),
+        prompts => format!(", {prompts} of them run before"),
+    };
+    format!(
+        "{}: {} features, {} of them active, {} activations, from {} prompts ({} tokens){resumed} in {:.1} s",
+        made.source,
+        made.features,
+        made.alive,
+        made.activations,
+        made.prompts,
+        made.tokens,
+        made.elapsed.as_secs_f64()
+    )
+}
