@@ -6,6 +6,7 @@
 pub mod dashboard;
 mod device;
 mod error;
+pub mod eval;
 pub mod model;
 pub mod ops;
 mod point;

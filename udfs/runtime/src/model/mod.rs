@@ -25,6 +25,6 @@ mod weights;
 pub use batch::Batch;
 pub use cache::Cache;
 pub use config::{Config, Family};
-pub use tap::{Capture, NoTap, Tap};
+pub use tap::{Capture, Edit, NoTap, Tap};
 pub use transformer::{Model, OpenOptions};
 pub use walk::{LogitRows, Until};

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use candle_core::Tensor;
 
 use super::batch::Batch;
-use crate::{Point, Result};
+use crate::{Error, ErrorKind, Point, Result};
 
 /// Reads or replaces the values at points of a forward pass. Returning an error ends the pass.
 pub trait Tap {
@@ -80,5 +80,56 @@ impl Tap for Capture {
     fn visit_pattern(&mut self, point: Point, sequence: usize, pattern: Tensor) -> Result<Tensor> {
         self.patterns.insert((point, sequence), pattern.clone());
         Ok(pattern)
+    }
+}
+
+/// A tap that changes the value at one point; any but the attention weights, which come sequence by sequence.
+#[derive(Debug, Clone)]
+pub struct Edit<F> {
+    point: Point,
+    change: F,
+}
+
+impl<F: FnMut(Tensor, &Batch) -> Result<Tensor>> Edit<F> {
+    /// Puts what `change` makes of the value `[N, width]` at `point` in its place.
+    pub fn new(point: Point, change: F) -> Self {
+        Self { point, change }
+    }
+}
+
+impl<F: FnMut(Tensor, &Batch) -> Result<Tensor>> Tap for Edit<F> {
+    fn wants(&self, point: Point) -> bool {
+        self.point == point
+    }
+
+    fn visit(&mut self, point: Point, value: Tensor, batch: &Batch) -> Result<Tensor> {
+        let (shape, dtype, device) = (value.shape().clone(), value.dtype(), value.device().clone());
+        let changed = (self.change)(value, batch)?;
+        if *changed.shape() != shape {
+            let message = format!("{point} holds {shape:?}, and cannot be replaced by {:?}", changed.shape());
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
+        Ok(changed.to_device(&device)?.to_dtype(dtype)?)
+    }
+}
+
+/// Two taps: the second is shown what the first made of a value.
+impl<A: Tap, B: Tap> Tap for (A, B) {
+    fn wants(&self, point: Point) -> bool {
+        self.0.wants(point) || self.1.wants(point)
+    }
+
+    fn visit(&mut self, point: Point, mut value: Tensor, batch: &Batch) -> Result<Tensor> {
+        if self.0.wants(point) {
+            value = self.0.visit(point, value, batch)?;
+        }
+        if self.1.wants(point) { self.1.visit(point, value, batch) } else { Ok(value) }
+    }
+
+    fn visit_pattern(&mut self, point: Point, sequence: usize, mut pattern: Tensor) -> Result<Tensor> {
+        if self.0.wants(point) {
+            pattern = self.0.visit_pattern(point, sequence, pattern)?;
+        }
+        if self.1.wants(point) { self.1.visit_pattern(point, sequence, pattern) } else { Ok(pattern) }
     }
 }

@@ -16,6 +16,7 @@ mod formats;
 mod normalize;
 mod npz;
 pub mod pickle;
+mod reconstruct;
 mod tensors;
 mod weights;
 
@@ -30,6 +31,7 @@ pub use self::config::{Config, Hints, Normalization, OpenOptions};
 use self::encode::{Activation, Encoder};
 pub use self::formats::Format;
 pub use self::normalize::Norms;
+pub use self::reconstruct::Reconstruction;
 use self::weights::{Draft, Weights};
 use crate::{Error, ErrorKind, Place, Point, Result};
 
@@ -192,32 +194,6 @@ impl Source {
         match self.config.architecture.is_transcoder() {
             true => Ok(y),
             false => self.config.normalization.undo(y, norms),
-        }
-    }
-
-    /// What the source makes of `x` `[N, d_in]`: the reconstruction `[N, d_out]`, or a transcoder's prediction with
-    /// its linear path. The error term is what was there, less this.
-    ///
-    /// # Errors
-    /// As [`Self::encode`]; `Unsupported` for a layer of a cross-layer transcoder, which does not reconstruct alone.
-    pub fn forward(&self, x: &Tensor, sequences: &[Range<usize>]) -> Result<Tensor> {
-        if !self.config.reconstructs {
-            let message = "one layer of a cross-layer transcoder does not reconstruct its output alone";
-            return Err(Error::new(ErrorKind::Unsupported, message)
-                .with_hint("its features can be encoded; what they write is divided among all later layers"));
-        }
-        let encoded = match (&self.encoder, &self.weights) {
-            (Encoder::Temporal(temporal), Some(weights)) => {
-                let (input, norms) = self.prepare(x)?;
-                let codes = temporal.encode(&input, weights, sequences)?;
-                Encoded { features: (codes.novel + codes.predicted)?, norms }
-            }
-            _ => self.encode_for_decode(x, sequences)?,
-        };
-        let y = self.decode(&encoded.features, Some(&encoded.norms))?;
-        match self.weights.as_ref().and_then(|weights| weights.skip.as_ref()) {
-            Some(skip) => Ok((y + self.accept(x, self.config.d_in, "activations")?.matmul(&skip.t()?)?)?),
-            None => Ok(y),
         }
     }
 

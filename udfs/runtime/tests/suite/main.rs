@@ -1,6 +1,7 @@
 //! The runtime against its oracles.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod evals;
 mod features;
 mod model_files;
 mod models;
