@@ -20,7 +20,7 @@ fn worker() -> Worker {
 }
 
 /// A made-up source in SAELens' format.
-fn source(folder: &Path, architecture: &str, d_in: usize) -> Arc<Source> {
+pub(crate) fn source(folder: &Path, architecture: &str, d_in: usize) -> Arc<Source> {
     let path = folder.join(architecture);
     std::fs::create_dir(&path).unwrap();
     let tensor = |shape: &[usize], seed: usize, scale: f32| {
@@ -43,7 +43,7 @@ fn source(folder: &Path, architecture: &str, d_in: usize) -> Arc<Source> {
     Arc::new(Source::open(&path, &OpenOptions::default()).unwrap())
 }
 
-fn prompts() -> Vec<Vec<u32>> {
+pub(crate) fn prompts() -> Vec<Vec<u32>> {
     (0..40)
         .map(|number: u32| (0..9 + number % 13).map(|place| (number * 13 + place * place * 5) % 64).collect())
         .collect()

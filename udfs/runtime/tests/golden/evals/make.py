@@ -117,8 +117,21 @@ class TooClose(Exception):
     """A value lies too near to where an activation function jumps."""
 
 
-def fill(sae):
+def write_point(sae):
+    return sae.cfg.metadata.get("hook_name_out", None) or sae.cfg.metadata.hook_name
+
+
+def target(net, sae):
+    """What tokens after the first hold where a source writes."""
+    found = [net.value(torch.tensor([prompt]), write_point(sae))[0, 1:] for prompt in prompts()]
+    return torch.cat(found)
+
+
+def fill(sae, net, seed):
     """Weights with which the source is of some use."""
+    written = target(net, sae)
+    scale = 0.8 if "transcoder" not in sae.cfg.architecture() else 0.1
+    torch.manual_seed(seed)
     with torch.no_grad():
         directions = torch.nn.functional.normalize(torch.randn(D, F), dim=0)
         for name, weight in sae.named_parameters():
@@ -126,7 +139,9 @@ def fill(sae):
             if name == "W_enc":
                 weight.copy_(directions)
             elif name == "W_dec":
-                weight.copy_(directions.T * 0.8 + 0.05 * torch.randn(F, D))
+                weight.copy_(scale * (directions.T + 0.05 * torch.randn(F, D)))
+            elif name == "b_dec":
+                weight.copy_(written.mean(0))
             elif name == "threshold":
                 weight.uniform_(0, 1)
     sae.turn_off_forward_pass_hook_z_reshaping()
@@ -159,7 +174,7 @@ def check_gaps(sae, x):
 
 @torch.no_grad()
 def by_formula(net, sae, ids, replaces_ignored):
-    read, write = sae.cfg.metadata.hook_name, sae.cfg.metadata.get("hook_name_out", None) or sae.cfg.metadata.hook_name
+    read, write = sae.cfg.metadata.hook_name, write_point(sae)
     seen = {key: [] for key in "f x y legacy ce ce_source ce_zero kl_source kl_zero".split()}
     sequences = torch.zeros(F)
     for prompt in ids:
@@ -280,9 +295,8 @@ def main():
     expected = {"prompts": prompts(), "ignored": IGNORED, "sources": {}}
     for name, sae in sources():
         for seed in range(1000):
-            torch.manual_seed(seed)
             try:
-                expected["sources"][name] = expectations(net, fill(sae))
+                expected["sources"][name] = expectations(net, fill(sae, net, seed))
                 break
             except TooClose:
                 continue
