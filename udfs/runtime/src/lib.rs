@@ -7,6 +7,7 @@ pub mod dashboard;
 mod device;
 mod error;
 pub mod eval;
+pub mod layout;
 pub mod model;
 pub mod ops;
 mod point;

@@ -15,3 +15,4 @@ pub use firings::{Firing, Firings};
 pub use histogram::Histogram;
 pub use logits::{LogitSettings, LogitWeights, logit_weights};
 pub use nearest::Directions;
+pub(crate) use nearest::LEAST_NORM;

@@ -1,4 +1,4 @@
-//! The features whose decoder directions are nearest, for many features at once.
+//! The vectors whose directions are nearest, for many vectors at once: decoder directions of features, or any others.
 
 use std::ops::Range;
 
@@ -9,38 +9,51 @@ use crate::Result;
 use crate::ops::{top_k, with_values};
 use crate::source::Source;
 
-/// Least norm that is divided by.
-const LEAST_NORM: f64 = 1e-8;
+/// Least norm that is divided by. A shorter vector has no direction to speak of.
+pub(crate) const LEAST_NORM: f64 = 1e-8;
 
-/// The decoder directions of a source, brought to length 1.
+/// Vectors brought to length 1.
 #[derive(Debug)]
 pub struct Directions {
-    /// `[F, d_out]`.
+    /// `[n, d]`, of f32.
     unit: Tensor,
 }
 
 impl Directions {
-    /// Those of `source`; none for neurons, whose directions are all at right angles.
+    /// The decoder directions of `source`; none for neurons, whose directions are all at right angles.
     ///
     /// # Errors
     /// If there is no room for them.
     pub fn new(source: &Source) -> Result<Option<Self>> {
         let Ok(decoder) = source.decoder() else { return Ok(None) };
-        let decoder = decoder.to_dtype(DType::F32)?;
-        let norms = decoder.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?.maximum(LEAST_NORM)?;
-        Ok(Some(Self { unit: decoder.broadcast_div(&norms)? }))
+        Self::of(&decoder).map(Some)
     }
 
-    /// For each of some `features`, the `k` others with the largest cosines, nearest first.
+    /// Those of `vectors` `[n, d]`.
     ///
     /// # Errors
-    /// If there are no such features.
-    pub fn nearest(&self, features: Range<usize>, k: usize) -> Result<Vec<Vec<(u32, f32)>>> {
-        let some = self.unit.narrow(0, features.start, features.len())?;
+    /// If there is no room for them.
+    pub fn of(vectors: &Tensor) -> Result<Self> {
+        let vectors = vectors.to_dtype(DType::F32)?;
+        let norms = vectors.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?.maximum(LEAST_NORM)?;
+        Ok(Self { unit: vectors.broadcast_div(&norms)? })
+    }
+
+    /// The vectors of length 1: `[n, d]`, of f32.
+    pub(crate) fn unit(&self) -> &Tensor {
+        &self.unit
+    }
+
+    /// For each of some of the vectors, `rows`, the `k` others with the largest cosines, nearest first.
+    ///
+    /// # Errors
+    /// If there are no such vectors.
+    pub fn nearest(&self, rows: Range<usize>, k: usize) -> Result<Vec<Vec<(u32, f32)>>> {
+        let some = self.unit.narrow(0, rows.start, rows.len())?;
         let cosines = some.matmul(&self.unit.t()?)?;
         with_values(&cosines, |values, width| {
-            let rows = values.par_chunks_exact(width.max(1)).zip(features.start as u32..features.end as u32);
-            rows.map(|(row, own)| top_k(row, k, |index, _| index != own)).collect()
+            let cosines = values.par_chunks_exact(width.max(1)).zip(rows.start as u32..rows.end as u32);
+            cosines.map(|(row, own)| top_k(row, k, |index, _| index != own)).collect()
         })
     }
 }
