@@ -39,6 +39,8 @@ demo:
 		for source in datasets/demo/sources/*/; do \
 			$(DEMO) --data $(DEMO_DATA) source add docs-3m/$$(basename $$source) $$source; \
 		done; \
+		$(DEMO) --data $(DEMO_DATA) generate docs-3m res,tc datasets/demo/texts.parquet; \
+		$(DEMO) --data $(DEMO_DATA) layout docs-3m 3-res; \
 		touch $(DEMO_DATA)/.imported; \
 	fi
 	@$(DEMO) --data $(DEMO_DATA) serve --pg $(DEMO_PG) --http $(DEMO_HTTP) $(DEMO_FLAGS)

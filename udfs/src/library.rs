@@ -18,10 +18,12 @@ use latentdb_runtime::source::Source;
 use crate::address::layer_of;
 use crate::arguments::internal;
 use crate::dashboards::GenerateDashboards;
+use crate::evals::EvalSource;
 use crate::failure::from_runtime;
 use crate::functions;
 use crate::hints::SourceHints;
 use crate::hub::{Downloads, Hub, Unwatched, Wanted};
+use crate::layouts::LayoutFeatures;
 use crate::location::Location;
 
 /// How model functions run.
@@ -100,7 +102,10 @@ impl Models {
         };
         let models = Self { inner: Arc::new(inner) };
         engine.attach_models(Arc::new(models.clone()))?;
-        engine.register_procedure(Arc::new(GenerateDashboards::new(WeakModels(Arc::downgrade(&models.inner)))));
+        let weak = WeakModels(Arc::downgrade(&models.inner));
+        engine.register_procedure(Arc::new(GenerateDashboards::new(weak.clone())));
+        engine.register_procedure(Arc::new(EvalSource::new(weak.clone())));
+        engine.register_procedure(Arc::new(LayoutFeatures::new(weak)));
         Ok(models)
     }
 

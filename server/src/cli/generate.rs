@@ -1,11 +1,11 @@
 //! `latentdb generate`: features and activations from weights and a corpus.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use latentdb_udfs::{Corpus, GenerateOptions, Generated, Generating, Packing};
+use latentdb_udfs::{GenerateOptions, Generated, Stages};
 
+use super::corpus::CorpusArgs;
 use super::database::{self, Purpose};
 use super::progress::Shown;
 use super::{CliResult, Global, interruptible};
@@ -18,21 +18,11 @@ pub(super) struct GenerateArgs {
     model: String,
     /// A source, several with commas between them, or a source set
     sources: String,
-    /// A file (.parquet or .jsonl with texts under `text`, or text with empty lines between documents), or a SELECT
-    #[arg(value_name = "FILE|SELECT")]
-    corpus: String,
+    #[command(flatten)]
+    corpus: CorpusArgs,
     /// Prompts at most
     #[arg(long, default_value_t = 24_576, value_name = "N")]
     n_prompts: usize,
-    /// Tokens of a prompt at most [default: 128, or the model's context if that is shorter]
-    #[arg(long, value_name = "N")]
-    context_length: Option<usize>,
-    /// How documents become prompts: document (its start), full (only those that fill the context), packed
-    #[arg(long, default_value_t = Packing::Document, value_name = "HOW")]
-    packing: Packing,
-    /// Whether prompts start with a BOS token [default: as the sources were trained]
-    #[arg(long, value_name = "true|false")]
-    prepend_bos: Option<bool>,
     /// Seed of the draw of examples
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -52,7 +42,7 @@ Examples:
 
 pub(super) async fn run(global: &Global, args: GenerateArgs) -> CliResult {
     let (engine, models) = database::open_with_models(global, Purpose::Write).await?;
-    let progress: Arc<dyn Generating> = Arc::new(Shown::on_stderr());
+    let progress: Arc<dyn Stages> = Arc::new(Shown::on_stderr());
     let work = Box::pin(models.generate_dashboards(&engine, options(args), Arc::clone(&progress)));
     let outcome = interruptible(work).await;
     drop((progress, models));
@@ -62,13 +52,9 @@ pub(super) async fn run(global: &Global, args: GenerateArgs) -> CliResult {
 }
 
 fn options(args: GenerateArgs) -> GenerateOptions {
-    let path = PathBuf::from(&args.corpus);
-    let corpus = if path.is_file() { Corpus::File(path) } else { Corpus::Statement(args.corpus) };
-    let mut options = GenerateOptions::new(&args.model, &args.sources, corpus);
-    options.n_prompts = args.n_prompts;
-    options.context_length = args.context_length;
-    options.packing = args.packing;
-    options.prepend_bos = args.prepend_bos;
+    let corpus = args.corpus.options(args.n_prompts);
+    let mut options = GenerateOptions::new(&args.model, &args.sources, corpus.corpus.clone());
+    options.corpus = corpus;
     options.activity.seed = args.seed;
     options.dataset = args.dataset;
     options

@@ -5,12 +5,15 @@
 
 mod activate;
 mod check;
+mod corpus;
 mod database;
+mod eval;
 mod export;
 mod format;
 mod generate;
 mod import;
 pub(crate) mod key;
+mod layout;
 mod model;
 mod progress;
 mod query;
@@ -101,6 +104,10 @@ enum Command {
     Activate(activate::ActivateArgs),
     /// Make features and their activations from weights and a corpus
     Generate(generate::GenerateArgs),
+    /// Measure how well sources describe what they read, into the table evals
+    Eval(eval::EvalArgs),
+    /// Lay features out in the plane, with clusters
+    Layout(layout::LayoutArgs),
     /// Read every table and file and verify them
     Check(check::CheckArgs),
     /// Manage the users that log in over the Postgres wire protocol
@@ -216,6 +223,8 @@ async fn run(cli: Cli) -> CliResult {
         Command::Source { action } => source::run(&global, action).await,
         Command::Activate(args) => activate::run(&global, args).await,
         Command::Generate(args) => generate::run(&global, args).await,
+        Command::Eval(args) => eval::run(&global, args).await,
+        Command::Layout(args) => layout::run(&global, args).await,
         Command::Check(args) => check::run(&global, args).await,
         Command::User { action } => user::run(&global, action).await,
         Command::Key { action } => key::run(&global, action).await,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use latentdb_datasets::{Phase, Progress};
-use latentdb_udfs::{Downloads, Generating, Stage};
+use latentdb_udfs::{Downloads, Stage, Stages};
 
 /// Time between the lines of a pipe.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ impl Progress for Shown {
     }
 }
 
-impl Generating for Shown {
+impl Stages for Shown {
     fn begin(&self, stage: Stage, done: u64, total: u64) {
         match self {
             Self::Bar(bar) => bar.begin_counted(stage.to_string(), done, total),

@@ -7,12 +7,9 @@
 //!
 //! The result depends on the corpus, the weights and the options alone, not on how the work was cut.
 
-mod corpus;
-mod corpus_file;
 mod features;
 mod options;
 mod procedure;
-mod progress;
 mod prompts;
 mod publish;
 mod rows;
@@ -29,14 +26,13 @@ use latentdb_runtime::service::Worker;
 use serde_json::json;
 use xxhash_rust::xxh3::xxh3_128;
 
-use self::options::DEFAULT_LENGTH;
-pub use self::options::{Corpus, GenerateOptions, Pace, Packing};
+pub use self::options::{GenerateOptions, Pace};
 pub(crate) use self::procedure::GenerateDashboards;
-pub use self::progress::{Generating, Logged, Stage};
-use self::prompts::Prompts;
 use self::scratch::Scratch;
+use crate::corpus::{Cut, Prompts, special_tokens};
 use crate::failure::from_runtime;
 use crate::library::{Models, NamedSource, Reading};
+use crate::progress::{Stage, Stages};
 
 /// What was made for one source.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,9 +61,9 @@ struct Run {
     worker: Worker,
     sources: Vec<NamedSource>,
     options: GenerateOptions,
-    prepend_bos: bool,
+    cut: Cut,
     scratch: Scratch,
-    progress: Arc<dyn Generating>,
+    progress: Arc<dyn Stages>,
 }
 
 impl Models {
@@ -80,22 +76,21 @@ impl Models {
         &self,
         engine: &Engine,
         options: GenerateOptions,
-        progress: Arc<dyn Generating>,
+        progress: Arc<dyn Stages>,
     ) -> Result<Vec<Generated>> {
         if engine.is_read_only() {
             let message = "cannot generate dashboards: the database is open read-only here";
             return Err(Error::new(ErrorKind::ReadOnly, message));
         }
-        options.check()?;
         let started = Instant::now();
         let worker = self.worker(&options.model).await?;
         let reading = Reading { fold_decoder_norm: true };
         let sources = self.sources(&worker, &options.model, &options.sources, reading).await?;
-        let prepend_bos = prepend_bos(&sources, options.prepend_bos)?;
-        let name = fingerprint(&self.model_location(&options.model).await?, &sources, &options, prepend_bos);
+        let cut = options.corpus.cut(worker.model(), &sources)?;
+        let name = fingerprint(&self.model_location(&options.model).await?, &sources, &options, cut);
         let scratch = Scratch::open(&engine.scratch_directory()?, &name)?;
         let _alone = Alone::new(scratch.folder())?;
-        let run = Run { engine: engine.clone(), worker, sources, options, prepend_bos, scratch, progress };
+        let run = Run { engine: engine.clone(), worker, sources, options, cut, scratch, progress };
         let prompts = Arc::new(run.prompts().await?);
         let resumed = run.run_model(&prompts).await?;
         let mut made = Box::pin(run.publish(&prompts)).await?;
@@ -114,18 +109,8 @@ impl Run {
         if let Some(prompts) = self.scratch.prompts()? {
             return Ok(prompts);
         }
-        let cut = corpus::Cut {
-            n_prompts: self.options.n_prompts,
-            context_length: self.context_length(),
-            packing: self.options.packing,
-            prepend_bos: self.prepend_bos,
-        };
-        self.progress.begin(Stage::Corpus, 0, cut.n_prompts as u64);
         let model = self.worker.model();
-        let prompts = match &self.options.corpus {
-            Corpus::Statement(query) => corpus::read(&self.engine, query, model, cut, self.progress.as_ref()).await?,
-            Corpus::File(path) => corpus_file::read(path.clone(), Arc::clone(model), cut).await?,
-        };
+        let prompts = self.options.corpus.read(&self.engine, model, self.cut, self.progress.as_ref()).await?;
         self.scratch.keep_prompts(&prompts)?;
         Ok(prompts)
     }
@@ -136,7 +121,7 @@ impl Run {
         self.progress.begin(Stage::Activations, resumed as u64, prompts.len() as u64);
         let masked = Arc::new(self.masked());
         let sources: Vec<_> = self.sources.iter().map(|source| Arc::clone(&source.source)).collect();
-        let at_once = (self.options.pace.tokens_at_once / self.context_length()).max(1);
+        let at_once = (self.options.pace.tokens_at_once / self.cut.context_length).max(1);
         let mut unwritten = Unwritten::new(resumed, sources.len());
         let mut next = resumed;
         while next < prompts.len() {
@@ -157,16 +142,9 @@ impl Run {
         Ok(resumed)
     }
 
-    /// Tokens of a prompt at most.
-    fn context_length(&self) -> usize {
-        self.options.context_length.unwrap_or_else(|| DEFAULT_LENGTH.min(self.worker.model().config().n_ctx))
-    }
-
     /// Tokens on which nothing counts as active.
     fn masked(&self) -> HashSet<u32> {
-        let tokenizer = self.worker.model().tokenizer();
-        let special = tokenizer.bos().into_iter().chain(tokenizer.eos());
-        special.filter(|_| self.options.mask_special).collect()
+        if self.options.mask_special { special_tokens(self.worker.model()) } else { HashSet::new() }
     }
 }
 
@@ -192,33 +170,19 @@ impl Unwritten {
     }
 }
 
-/// Whether prompts start with a BOS token: as asked, or as the sources were trained.
-fn prepend_bos(sources: &[NamedSource], asked: Option<bool>) -> Result<bool> {
-    let own = || sources.iter().filter_map(|source| source.source.config().prepend_bos);
-    match (asked, own().min(), own().max()) {
-        (Some(asked), ..) => Ok(asked),
-        (None, Some(least), Some(most)) if least != most => Err(Error::new(
-            ErrorKind::InvalidValue,
-            "some of the sources were trained with a BOS token in front, and some without",
-        )
-        .with_hint("say prepend_bos => true or false, or make their dashboards apart")),
-        (None, own, _) => Ok(own.unwrap_or(true)),
-    }
-}
-
 /// What the firings of a run depend on, as the name of its folder.
-fn fingerprint(model: &str, sources: &[NamedSource], options: &GenerateOptions, prepend_bos: bool) -> String {
+fn fingerprint(model: &str, sources: &[NamedSource], options: &GenerateOptions, cut: Cut) -> String {
     let sources: Vec<_> = sources.iter().map(|source| json!([source.id, source.origin])).collect();
     let facts = json!([
         options.model,
         model,
         sources,
-        options.corpus.identity(),
-        options.n_prompts,
-        options.context_length,
-        options.packing.to_string(),
+        options.corpus.corpus.identity(),
+        cut.n_prompts,
+        cut.context_length,
+        cut.packing.to_string(),
+        cut.prepend_bos,
         options.mask_special,
-        prepend_bos,
     ]);
     format!("generate-{:032x}", xxh3_128(facts.to_string().as_bytes()))
 }

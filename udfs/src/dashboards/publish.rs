@@ -12,12 +12,14 @@ use latentdb_engine::{Load, Result, StagedFile};
 use serde_json::{Value, json};
 
 use super::features::Maker;
-use super::prompts::{Prompt, Prompts};
 use super::rows::{self, SourceName};
-use super::{Generated, Run, Stage};
+use super::{Generated, Run};
 use crate::address::layer_of;
 use crate::arguments::internal;
+use crate::corpus::{Prompt, Prompts};
 use crate::library::NamedSource;
+use crate::progress::Stage;
+use crate::tables::{quoted, with_columns};
 
 /// Contexts that go into one file.
 const CONTEXTS_AT_ONCE: usize = 16 << 10;
@@ -175,14 +177,14 @@ impl Run {
             .filter(Value::is_object)
             .unwrap_or_else(|| json!({}));
         if let Some(settings) = settings.as_object_mut() {
-            settings.insert("dashboards".to_owned(), self.options.to_json(self.context_length(), self.prepend_bos));
+            settings.insert("dashboards".to_owned(), self.options.to_json(self.cut));
         }
-        with_values(
+        with_columns(
             &old,
             &[
                 ("dataset", text(&self.options.dataset())),
                 ("n_prompts", number(prompts)),
-                ("tokens_per_prompt", number(self.context_length())),
+                ("tokens_per_prompt", number(self.cut.context_length)),
                 ("nearest_model_id", text(&name.model)),
                 ("nearest_source_id", text(&name.source)),
                 ("settings", text(&settings.to_string())),
@@ -196,7 +198,7 @@ impl Run {
         let nullable: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
         let empty = RecordBatch::try_new(Arc::new(Schema::new(nullable)), columns).map_err(internal)?;
         let config = source.source.config();
-        with_values(
+        with_columns(
             &empty,
             &[
                 ("model_id", text(&self.options.model)),
@@ -219,24 +221,6 @@ fn number(value: usize) -> ArrayRef {
     Arc::new(Int64Array::from(vec![i64::try_from(value).ok()]))
 }
 
-/// `row` with other values in some columns.
-fn with_values(row: &RecordBatch, values: &[(&str, ArrayRef)]) -> Result<RecordBatch> {
-    let schema = row.schema();
-    let column = |(field, old): (&Arc<arrow::datatypes::Field>, &ArrayRef)| match values
-        .iter()
-        .find(|(name, _)| name == field.name())
-    {
-        Some((_, value)) => cast(value, field.data_type()).map_err(internal),
-        None => Ok(Arc::clone(old)),
-    };
-    let columns = schema.fields().iter().zip(row.columns()).map(column).collect::<Result<_>>()?;
-    RecordBatch::try_new(schema, columns).map_err(internal)
-}
-
 fn predicate(name: &SourceName) -> String {
     format!("model_id = {} AND source_id = {}", quoted(&name.model), quoted(&name.source))
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -11,8 +11,8 @@ use latentdb_engine::schema::ContextKey;
 use latentdb_runtime::dashboard::{Activity, Histogram, LogitWeights};
 use latentdb_runtime::model::Model;
 
-use super::prompts::Prompt;
 use crate::arguments::internal;
+use crate::corpus::Prompt;
 
 /// What is known of one feature.
 #[derive(Debug)]

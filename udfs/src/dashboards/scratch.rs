@@ -21,8 +21,9 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::statistics::Statistics;
 
-use super::prompts::Prompts;
+use super::prompts;
 use crate::arguments::internal;
+use crate::corpus::Prompts;
 
 /// Rows that are skipped or read as one.
 const GROUP_ROWS: usize = 128 << 10;
@@ -59,11 +60,11 @@ impl Scratch {
     /// The prompts of an earlier run.
     pub(super) fn prompts(&self) -> Result<Option<Prompts>> {
         let path = self.prompts_path();
-        if path.is_file() { Prompts::load(&path).map(Some) } else { Ok(None) }
+        if path.is_file() { prompts::load(&path).map(Some) } else { Ok(None) }
     }
 
     pub(super) fn keep_prompts(&self, prompts: &Prompts) -> Result<()> {
-        prompts.save(&self.prompts_path())
+        prompts::save(prompts, &self.prompts_path())
     }
 
     /// How many prompts have been run.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arrow::array::ArrayRef;
 use arrow::util::display::array_value_to_string;
-use latentdb_udfs::{Corpus, GenerateOptions, Generated, Generating, Logged, Pace, Packing, Stage};
+use latentdb_udfs::{Corpus, GenerateOptions, Generated, Logged, Pace, Packing, Stage, Stages};
 use tokio::sync::Notify;
 
 use crate::golden::{EXPECTED, Tiny, assert_close, numbers, reals, texts};
@@ -26,8 +26,8 @@ fn corpus(folder: &tempfile::TempDir) -> PathBuf {
 
 fn options(corpus: PathBuf) -> GenerateOptions {
     let mut options = GenerateOptions::new("tiny", "1-res,2-topk", Corpus::File(corpus));
-    options.context_length = Some(12);
-    options.packing = Packing::Packed;
+    options.corpus.context_length = Some(12);
+    options.corpus.packing = Packing::Packed;
     options
 }
 
@@ -63,7 +63,7 @@ struct Stops {
     now: Notify,
 }
 
-impl Generating for Stops {
+impl Stages for Stops {
     fn begin(&self, stage: Stage, _done: u64, _total: u64) {
         self.in_model.store(u64::from(stage == Stage::Activations), Ordering::SeqCst);
     }
@@ -78,7 +78,7 @@ impl Generating for Stops {
 
 async fn stopped(tiny: &Tiny, options: GenerateOptions, after: u64) {
     let stops = Arc::new(Stops { after, seen: AtomicU64::new(0), in_model: AtomicU64::new(0), now: Notify::new() });
-    let progress: Arc<dyn Generating> = Arc::clone(&stops) as Arc<dyn Generating>;
+    let progress: Arc<dyn Stages> = Arc::clone(&stops) as Arc<dyn Stages>;
     tokio::select! {
         biased;
         () = stops.now.notified() => {}
@@ -141,7 +141,9 @@ async fn readers_see_the_old_dashboards_until_the_new_are_whole() {
     let folder = tempfile::tempdir().unwrap();
     let tiny = Tiny::open().await;
     let path = corpus(&folder);
-    generate(&tiny, GenerateOptions { n_prompts: 8, ..options(path.clone()) }).await;
+    let mut few = options(path.clone());
+    few.corpus.n_prompts = 8;
+    generate(&tiny, few).await;
     let old = everything(&tiny).await;
     let steps = GenerateOptions { pace: in_small_steps(), ..options(path) };
     stopped(&tiny, steps.clone(), 20).await;
@@ -165,7 +167,11 @@ async fn a_corpus_in_a_file_is_read_by_its_ending() {
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     let (one, other) = (Tiny::open().await, Tiny::open().await);
-    let with = |path: PathBuf| GenerateOptions { packing: Packing::Document, ..options(path) };
+    let with = |path: PathBuf| {
+        let mut options = options(path);
+        options.corpus.packing = Packing::Document;
+        options
+    };
     generate(&one, with(text)).await;
     generate(&other, with(parquet)).await;
     assert_same(&everything(&one).await, &everything(&other).await);

@@ -7,6 +7,7 @@ mod bad_input;
 mod dashboards;
 mod dashboards_parity;
 mod dashboards_runs;
+mod evals;
 mod golden;
 mod planning;
 mod reading;

@@ -19,7 +19,7 @@ mod tests;
 
 use std::ops::ControlFlow;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use self::clusters::clusters;
 use self::curve::Curve;
@@ -137,6 +137,15 @@ pub fn layout(
         *place = Some(Placed { x, y, cluster });
     }
     Ok(placed)
+}
+
+/// Vectors `[n, width]` from their values, one after the other.
+///
+/// # Errors
+/// If the values do not fill a number of vectors.
+pub fn vectors(values: Vec<f32>, width: usize) -> Result<Tensor> {
+    let count = values.len() / width.max(1);
+    Ok(Tensor::from_vec(values, (count, width), &Device::Cpu)?)
 }
 
 /// Which of `vectors` are long enough to have a direction.

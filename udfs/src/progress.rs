@@ -1,4 +1,4 @@
-//! How a generation tells how far it is.
+//! How a run over a corpus tells how far it is.
 
 use std::fmt;
 
@@ -12,6 +12,10 @@ pub enum Stage {
     Activations,
     /// Making dashboards; counted in features.
     Dashboards,
+    /// Finding the nearest of each vector; counted in vectors.
+    Neighbors,
+    /// Laying vectors out; counted in epochs.
+    Layout,
     /// Making everything visible.
     Committing,
 }
@@ -22,13 +26,15 @@ impl fmt::Display for Stage {
             Self::Corpus => "reading the corpus",
             Self::Activations => "running the model",
             Self::Dashboards => "making dashboards",
+            Self::Neighbors => "finding neighbours",
+            Self::Layout => "laying out",
             Self::Committing => "committing",
         })
     }
 }
 
-/// Hears how far a generation is. Implementations must be quick.
-pub trait Generating: Send + Sync {
+/// Hears how far a run is. Implementations must be quick.
+pub trait Stages: Send + Sync {
     /// A stage begins, of which `done` out of `total` is done already.
     fn begin(&self, stage: Stage, done: u64, total: u64);
 
@@ -40,9 +46,9 @@ pub trait Generating: Send + Sync {
 #[derive(Debug, Default)]
 pub struct Logged;
 
-impl Generating for Logged {
+impl Stages for Logged {
     fn begin(&self, stage: Stage, done: u64, total: u64) {
-        tracing::info!(%stage, done, total, "generating dashboards");
+        tracing::info!(%stage, done, total, "a run over a corpus");
     }
 
     fn advance(&self, _done: u64) {}

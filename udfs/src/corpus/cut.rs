@@ -9,18 +9,19 @@ use latentdb_engine::{Engine, Error, ErrorKind, Result};
 use latentdb_runtime::model::Model;
 use latentdb_runtime::tokens::Bos;
 
+use super::Packing;
 use super::prompts::{Prompt, Prompts};
-use super::{Generating, Packing};
 use crate::arguments::internal;
 use crate::failure::from_runtime;
+use crate::progress::Stages;
 
-/// How documents become prompts.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cut {
-    pub(super) n_prompts: usize,
-    pub(super) context_length: usize,
-    pub(super) packing: Packing,
-    pub(super) prepend_bos: bool,
+/// How documents become prompts; the context length is one that the model can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut {
+    pub(crate) n_prompts: usize,
+    pub(crate) context_length: usize,
+    pub(crate) packing: Packing,
+    pub(crate) prepend_bos: bool,
 }
 
 /// The first prompts of the corpus that the statement `query` gives: in its first column, texts or lists of token ids.
@@ -29,17 +30,17 @@ pub(super) async fn read(
     query: &str,
     model: &Arc<Model>,
     cut: Cut,
-    progress: &dyn Generating,
+    heard: &dyn Stages,
 ) -> Result<Prompts> {
     let mut rows = engine.session("latentdb").query(query).await.map_err(of_corpus)?;
-    let mut cutter = Cutter::new(cut, model)?;
+    let mut cutter = Cutter::new(cut, model);
     while let Some(batch) = rows.next().await {
         let batch = batch.map_err(of_corpus)?;
         let column = batch.columns().first().cloned().ok_or_else(|| no_text("it gives no column"))?;
         let (own, before) = (Arc::clone(model), cutter.prompts.len());
         let work = move || cutter.take(&own, &column).map(|()| cutter);
         cutter = tokio::task::spawn_blocking(work).await.map_err(internal)??;
-        progress.advance((cutter.prompts.len() - before) as u64);
+        heard.advance((cutter.prompts.len() - before) as u64);
         if cutter.is_full() {
             break;
         }
@@ -72,21 +73,11 @@ pub(super) struct Cutter {
 }
 
 impl Cutter {
-    pub(super) fn new(cut: Cut, model: &Model) -> Result<Self> {
-        let longest = model.config().n_ctx;
-        if cut.context_length < 2 || cut.context_length > longest {
-            return Err(Error::new(
-                ErrorKind::InvalidValue,
-                format!(
-                    "context_length is {}, and the model's context holds 2 to {longest} tokens",
-                    cut.context_length
-                ),
-            ));
-        }
+    pub(super) fn new(cut: Cut, model: &Model) -> Self {
         let tokenizer = model.tokenizer();
         let bos = tokenizer.bos().filter(|_| cut.prepend_bos);
         let separator = tokenizer.eos().or(tokenizer.bos());
-        Ok(Self { cut, bos, separator, documents: 0, left: Vec::new(), prompts: Prompts::default() })
+        Self { cut, bos, separator, documents: 0, left: Vec::new(), prompts: Prompts::default() }
     }
 
     /// The prompts.

@@ -10,7 +10,7 @@ use latentdb_runtime::model::Model;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
-use super::corpus::{Cut, Cutter};
+use super::cut::{Cut, Cutter};
 use super::prompts::Prompts;
 use crate::arguments::internal;
 
@@ -20,7 +20,7 @@ const NAMES: [&str; 4] = ["text", "content", "tokens", "input_ids"];
 /// The first prompts of the file.
 pub(super) async fn read(path: PathBuf, model: Arc<Model>, cut: Cut) -> Result<Prompts> {
     let work = move || {
-        let mut cutter = Cutter::new(cut, &model)?;
+        let mut cutter = Cutter::new(cut, &model);
         let file = File::open(&path).map_err(|error| unusable(&path, &error))?;
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("parquet") => parquet(&path, file, &model, &mut cutter)?,

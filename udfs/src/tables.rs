@@ -1,0 +1,27 @@
+//! Rows of tables on their way back: names in predicates, and other values in columns.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::compute::cast;
+use arrow::datatypes::Field;
+use arrow::record_batch::RecordBatch;
+use latentdb_engine::Result;
+
+use crate::arguments::internal;
+
+/// A text as an SQL literal.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// `rows` with other values in some columns, cast to the types that these have.
+pub(crate) fn with_columns(rows: &RecordBatch, values: &[(&str, ArrayRef)]) -> Result<RecordBatch> {
+    let schema = rows.schema();
+    let column = |(field, old): (&Arc<Field>, &ArrayRef)| match values.iter().find(|(name, _)| name == field.name()) {
+        Some((_, value)) => cast(value, field.data_type()).map_err(internal),
+        None => Ok(Arc::clone(old)),
+    };
+    let columns = schema.fields().iter().zip(rows.columns()).map(column).collect::<Result<_>>()?;
+    RecordBatch::try_new(schema, columns).map_err(internal)
+}
