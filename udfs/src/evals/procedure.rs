@@ -84,8 +84,8 @@ fn options(arguments: &Arguments<'_>) -> Result<EvalOptions> {
 fn answer(schema: SchemaRef, found: &[Evaluated]) -> Result<RecordBatch> {
     let each = || found.iter().flat_map(|one| one.metrics.iter().map(move |metric| (one, metric)));
     let columns = vec![
-        Arc::new(StringArray::from_iter_values(each().map(|(one, _)| &one.source))) as ArrayRef,
-        Arc::new(StringArray::from_iter_values(each().map(|(_, (name, _))| name))),
+        Arc::new(each().map(|(one, _)| Some(one.source.as_str())).collect::<StringArray>()) as ArrayRef,
+        Arc::new(each().map(|(_, (name, _))| Some(*name)).collect::<StringArray>()),
         Arc::new(Float64Array::from_iter_values(each().map(|(_, (_, value))| *value))),
         Arc::new(Int64Array::from_iter_values(each().map(|(one, _)| one.tokens as i64))),
     ];
