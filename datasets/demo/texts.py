@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-TEXTS = 1536
+TEXTS = 768
 SHORTEST, LONGEST = 400, 560
 """Characters of a piece. A token of the demo's vocabulary has about four."""
 
