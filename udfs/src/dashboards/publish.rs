@@ -161,7 +161,7 @@ impl Run {
         let name = self.name(source);
         let query = format!("SELECT * FROM sources WHERE {}", predicate(&name));
         let found = self.engine.session("latentdb").query(&query).await?;
-        let schema = found.schema().clone();
+        let schema = Arc::clone(found.schema());
         let batches = found.collect().await?;
         let old = batches.iter().find(|batch| batch.num_rows() > 0);
         let old = match old {
