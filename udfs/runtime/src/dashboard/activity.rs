@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::firings::Firing;
 use super::histogram::Histogram;
+use crate::ops::top_k;
 
 /// How much of a feature's activity is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,17 +95,10 @@ pub fn activity(firings: &[Firing], tokens: u64, settings: &ActivitySettings) ->
 
 /// The `most` prompts with the largest activations.
 fn strongest(prompts: &[&[Firing]], most: usize) -> Vec<Example> {
-    let mut all: Vec<Example> = prompts.iter().map(|own| example(own, None)).collect();
-    let by_strength =
-        |one: &Example, other: &Example| other.max.total_cmp(&one.max).then(one.prompt.cmp(&other.prompt));
-    if most == 0 {
-        return Vec::new();
-    }
-    if all.len() > most {
-        all.select_nth_unstable_by(most - 1, by_strength);
-        all.truncate(most);
-    }
-    all
+    let maxima: Vec<f32> =
+        prompts.iter().map(|own| own.iter().fold(0.0f32, |most, firing| most.max(firing.value))).collect();
+    let chosen = top_k(&maxima, most, |_, _| true);
+    chosen.iter().filter_map(|(at, _)| Some(example(prompts.get(*at as usize)?, None))).collect()
 }
 
 /// Examples of each interval.
@@ -137,9 +131,11 @@ fn drawn(
 /// `most` of the candidates, each as likely as any other.
 fn draw(candidates: Vec<&Firing>, most: usize, seed: u64) -> Vec<&Firing> {
     let lot = |firing: &Firing| {
-        let place = [firing.feature, firing.prompt, firing.position];
-        let bytes: Vec<u8> = place.iter().flat_map(|number| number.to_le_bytes()).collect();
-        xxh3_64_with_seed(&bytes, seed)
+        let mut place = [0; 12];
+        for (bytes, number) in place.chunks_exact_mut(4).zip([firing.feature, firing.prompt, firing.position]) {
+            bytes.copy_from_slice(&number.to_le_bytes());
+        }
+        xxh3_64_with_seed(&place, seed)
     };
     let mut lots: Vec<(u64, &Firing)> = candidates.into_iter().map(|firing| (lot(firing), firing)).collect();
     let by_lot = |one: &(u64, &Firing), other: &(u64, &Firing)| (one.0, one.1.key()).cmp(&(other.0, other.1.key()));
