@@ -13,10 +13,9 @@ import json
 from pathlib import Path
 
 import torch
-from sae_lens import StandardSAE, StandardSAEConfig
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from made_up_model import ACTIVE, BOS, VOCABULARY, WIDTH, tokenizer
+from made_up_model import BOS, VOCABULARY, WIDTH, source, tokenizer
 
 SPREAD = 0.5
 """How far apart the thresholds of the features lie, in standard deviations of what is compared with them."""
@@ -37,7 +36,7 @@ def make(folder: Path, layers: int, features: int, prompts: int, tokens: int) ->
     with torch.no_grad():
         streams = net.transformer(ids[:CALIBRATED], output_hidden_states=True).hidden_states
     layer = layers // 2
-    source(folder / f"sources/{layer}-res", layer, features, streams[layer][:, 1:].reshape(-1, WIDTH))
+    source(folder / f"sources/{layer}-res", layer, streams[layer][:, 1:].reshape(-1, WIDTH), features, SPREAD)
     corpus.write_text("".join(json.dumps({"tokens": row}) + "\n" for row in ids.tolist()))
 
 
@@ -46,22 +45,6 @@ def token_ids(prompts: int, tokens: int) -> torch.Tensor:
     frequency = 1 / torch.arange(3, VOCABULARY + 2, dtype=torch.float32)
     words = torch.multinomial(frequency, prompts * (tokens - 1), replacement=True).view(prompts, -1)
     return torch.cat([torch.full((prompts, 1), VOCABULARY - 1), words], dim=1)
-
-
-@torch.no_grad()
-def source(path: Path, layer: int, features: int, stream: torch.Tensor) -> None:
-    sae = StandardSAE(StandardSAEConfig(d_in=WIDTH, d_sae=features, dtype="float32", device="cpu"))
-    sae.W_dec.normal_()
-    sae.W_dec /= sae.W_dec.norm(dim=1, keepdim=True)
-    sae.W_enc.copy_(sae.W_dec.T)
-    sae.b_dec.copy_(stream.mean(dim=0))
-    pre = (stream - sae.b_dec) @ sae.W_enc
-    shifts = torch.randn(features) * SPREAD * pre.std()
-    pre += shifts
-    sae.b_enc.copy_(shifts - pre.flatten().topk(ACTIVE * len(stream)).values[-1])
-    sae.cfg.metadata.hook_name = f"blocks.{layer}.hook_resid_pre"
-    sae.cfg.metadata.model_name = "gpt2-shape"
-    sae.save_model(path)
 
 
 if __name__ == "__main__":

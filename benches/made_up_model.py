@@ -55,15 +55,18 @@ def residual_streams(net: GPT2LMHeadModel, texts: list[str], words: list[str]) -
 
 
 @torch.no_grad()
-def source(path: Path, layer: int, stream: torch.Tensor) -> None:
-    """An SAE whose decoder is random and whose encoder is its transpose, with as many active features as a trained one."""
-    sae = StandardSAE(StandardSAEConfig(d_in=WIDTH, d_sae=FEATURES, dtype="float32", device="cpu"))
+def source(path: Path, layer: int, stream: torch.Tensor, features: int = FEATURES, spread: float = 0.0) -> None:
+    """An SAE whose decoder is random and whose encoder is its transpose, with as many active features as a trained one. Their
+    thresholds lie `spread` apart, in standard deviations of what is compared with them."""
+    sae = StandardSAE(StandardSAEConfig(d_in=WIDTH, d_sae=features, dtype="float32", device="cpu"))
     sae.W_dec.normal_()
     sae.W_dec /= sae.W_dec.norm(dim=1, keepdim=True)
     sae.W_enc.copy_(sae.W_dec.T)
     sae.b_dec.copy_(stream.mean(dim=0))
     pre = (stream - sae.b_dec) @ sae.W_enc
-    sae.b_enc.fill_(-pre.flatten().sort().values[-ACTIVE * len(stream)].item())
+    shifts = torch.randn(features) * spread * pre.std()
+    pre += shifts
+    sae.b_enc.copy_(shifts - pre.flatten().sort().values[-ACTIVE * len(stream)])
     sae.cfg.metadata.hook_name = f"blocks.{layer}.hook_resid_pre"
     sae.cfg.metadata.model_name = "gpt2-shape"
     sae.save_model(path)
