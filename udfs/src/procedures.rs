@@ -1,5 +1,7 @@
 //! What procedures share: parameters, and the values of a call by name.
 
+use std::collections::HashMap;
+
 use latentdb_engine::{Error, ErrorKind, Parameter, Procedure, Result, ScalarValue};
 
 use arrow::datatypes::DataType;
@@ -21,20 +23,19 @@ pub(crate) fn count(name: &'static str, default: usize, description: &'static st
 }
 
 /// The values of a call, by name.
-pub(crate) struct Arguments<'a> {
-    procedure: &'a dyn Procedure,
-    values: Vec<ScalarValue>,
+pub(crate) struct Arguments {
+    values: HashMap<&'static str, ScalarValue>,
 }
 
-impl<'a> Arguments<'a> {
-    pub(crate) fn new(procedure: &'a dyn Procedure, values: Vec<ScalarValue>) -> Self {
-        Self { procedure, values }
+impl Arguments {
+    /// The values of a call of `procedure`, in the order of its parameters.
+    pub(crate) fn new(procedure: &dyn Procedure, values: Vec<ScalarValue>) -> Self {
+        let names = procedure.parameters().into_iter().map(|parameter| parameter.name);
+        Self { values: names.zip(values).collect() }
     }
 
     fn value(&self, name: &str) -> Result<&ScalarValue> {
-        let parameters = self.procedure.parameters();
-        let place = parameters.iter().position(|parameter| parameter.name == name);
-        place.and_then(|place| self.values.get(place)).ok_or_else(|| internal(format!("no parameter {name}")))
+        self.values.get(name).ok_or_else(|| internal(format!("no parameter {name}")))
     }
 
     pub(crate) fn text_or_none(&self, name: &str) -> Result<Option<String>> {
@@ -102,7 +103,7 @@ pub(crate) fn corpus_parameters(n_prompts: usize) -> Vec<Parameter> {
 }
 
 /// Their values.
-pub(crate) fn corpus_options(arguments: &Arguments<'_>) -> Result<CorpusOptions> {
+pub(crate) fn corpus_options(arguments: &Arguments) -> Result<CorpusOptions> {
     let corpus = Corpus::Statement(arguments.text("corpus")?);
     let mut options = CorpusOptions::new(corpus, arguments.count("n_prompts")?);
     options.context_length = arguments.count_or_none("context_length")?;

@@ -78,7 +78,7 @@ impl Procedure for GenerateDashboards {
     }
 }
 
-fn options(arguments: &Arguments<'_>) -> Result<GenerateOptions> {
+fn options(arguments: &Arguments) -> Result<GenerateOptions> {
     let corpus = corpus_options(arguments)?;
     let mut options =
         GenerateOptions::new(&arguments.text("model")?, &arguments.text("source")?, corpus.corpus.clone());

@@ -72,7 +72,7 @@ impl Procedure for EvalSource {
     }
 }
 
-fn options(arguments: &Arguments<'_>) -> Result<EvalOptions> {
+fn options(arguments: &Arguments) -> Result<EvalOptions> {
     let corpus = corpus_options(arguments)?;
     let mut options = EvalOptions::new(&arguments.text("model")?, &arguments.text("source")?, corpus.corpus.clone());
     options.corpus = corpus;

@@ -68,7 +68,7 @@ impl Procedure for LayoutFeatures {
     }
 }
 
-fn options(arguments: &Arguments<'_>) -> Result<LayoutOptions> {
+fn options(arguments: &Arguments) -> Result<LayoutOptions> {
     let settings = LayoutSettings {
         neighbors: arguments.count("neighbors")?,
         min_dist: arguments.real("min_dist")? as f32,
