@@ -184,7 +184,7 @@ fn fingerprint(model: &str, sources: &[NamedSource], options: &GenerateOptions, 
         cut.prepend_bos,
         options.mask_special,
     ]);
-    format!("generate-{:032x}", xxh3_128(facts.to_string().as_bytes()))
+    format!("{}{:032x}", scratch::PREFIX, xxh3_128(facts.to_string().as_bytes()))
 }
 
 /// Runs that are under way in this process.

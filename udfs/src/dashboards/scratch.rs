@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, Float32Array, UInt32Array};
 use arrow::datatypes::{Float32Type, UInt32Type};
@@ -28,6 +29,11 @@ use crate::corpus::Prompts;
 /// Rows that are skipped or read as one.
 const GROUP_ROWS: usize = 128 << 10;
 
+/// What the names of runs' folders begin with.
+pub(super) const PREFIX: &str = "generate-";
+/// Time after which a run that was stopped is not waited for: as long as `VACUUM` waits by default.
+const ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// A run's folder.
 #[derive(Debug, Clone)]
 pub(super) struct Scratch {
@@ -44,6 +50,7 @@ struct Segment {
 impl Scratch {
     /// The folder `name` in `within`; made if it is not there.
     pub(super) fn open(within: &Path, name: &str) -> Result<Self> {
+        sweep(within);
         let folder = within.join(name);
         fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
         Ok(Self { folder })
@@ -183,6 +190,20 @@ impl Scratch {
     }
 }
 
+/// Deletes the folders of runs that nobody has taken up again for a long time. What cannot be read or deleted stays.
+fn sweep(within: &Path) {
+    let is_abandoned = |folder: &Path| -> Option<bool> {
+        let is_run = folder.file_name()?.to_str()?.starts_with(PREFIX);
+        Some(is_run && folder.metadata().ok()?.modified().ok()?.elapsed().ok()? > ABANDONED)
+    };
+    for folder in fs::read_dir(within).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if is_abandoned(&folder) == Some(true) {
+            tracing::info!(folder = %folder.display(), "deleting the folder of an abandoned run");
+            Scratch { folder }.remove();
+        }
+    }
+}
+
 fn prompts_of(name: &str) -> Option<Range<usize>> {
     let (start, end) = name.strip_prefix("firings-")?.strip_suffix(".parquet")?.split_once('-')?;
     Some(start.parse().ok()?..end.parse().ok()?)
@@ -226,4 +247,28 @@ pub(super) fn write_whole(path: &Path, rows: &RecordBatch) -> Result<()> {
 
 fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("cannot keep the progress of the run in {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::time::{Duration, SystemTime};
+
+    use super::{ABANDONED, Scratch};
+
+    #[test]
+    fn abandoned_runs_are_deleted_and_others_stay() {
+        let within = tempfile::tempdir().unwrap();
+        for name in ["generate-old", "generate-new", "import-old"] {
+            fs::create_dir(within.path().join(name)).unwrap();
+            if name.ends_with("old") {
+                let then = SystemTime::now() - ABANDONED - Duration::from_secs(60);
+                File::open(within.path().join(name)).unwrap().set_modified(then).unwrap();
+            }
+        }
+        Scratch::open(within.path(), "generate-mine").unwrap();
+        let mut left: Vec<_> = fs::read_dir(within.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["generate-mine", "generate-new", "import-old"]);
+    }
 }
