@@ -1,8 +1,11 @@
 //! The engine: one open database and everything its sessions share.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow::array::{AsArray, Int64Array};
+use arrow::datatypes::Int64Type;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 
@@ -11,7 +14,7 @@ use crate::models::{self, ModelService, Models};
 use crate::runtime::QueryRuntime;
 use crate::schema::{self, COMMUNITY_TABLES};
 use crate::sql::lateral::Functions;
-use crate::sql::{self, Procedure, Procedures, Sessions, ViewSchemas, base};
+use crate::sql::{self, Procedure, Procedures, Sessions, ViewSchemas, base, text_literal};
 use crate::storage::database::Database;
 use crate::storage::transaction::Transaction;
 use crate::storage::{CheckReport, Location};
@@ -224,6 +227,20 @@ impl Engine {
     /// loads of one model at once would both store the contexts that they share.
     pub async fn bulk_turn(&self) -> BulkTurn {
         BulkTurn { _guard: Arc::clone(&self.shared.bulk).lock_owned().await }
+    }
+
+    /// Ids of the contexts that a model has, so that each is stored once.
+    pub async fn context_ids(&self, model_id: &str) -> Result<HashSet<i64>> {
+        let query = format!("SELECT context_id FROM contexts WHERE model_id = {}", text_literal(model_id));
+        let mut rows = self.session("latentdb").query(&query).await?;
+        let mut known = HashSet::new();
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            let ids: Option<&Int64Array> = batch.columns().first().and_then(|ids| ids.as_primitive_opt::<Int64Type>());
+            let ids = ids.ok_or_else(|| Error::new(ErrorKind::Internal, "context_id is not a bigint"))?;
+            known.extend(ids.iter().flatten());
+        }
+        Ok(known)
     }
 
     /// A directory of this machine for the unfinished results of long work: within a local database, else among the user's

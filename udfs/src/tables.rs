@@ -1,4 +1,4 @@
-//! Rows of tables on their way back: names in predicates, and other values in columns.
+//! Rows of tables: which ones, and with other values in some columns on their way back.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use arrow::array::ArrayRef;
 use arrow::compute::cast;
 use arrow::datatypes::Field;
 use arrow::record_batch::RecordBatch;
-use latentdb_engine::Result;
+use latentdb_engine::{Result, text_literal};
 
 use crate::arguments::internal;
 
-/// A text as an SQL literal.
-pub(crate) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+/// The condition that selects a source's rows in every table that has them.
+pub(crate) fn of_source(model: &str, source: &str) -> String {
+    format!("model_id = {} AND source_id = {}", text_literal(model), text_literal(source))
 }
 
 /// `rows` with other values in some columns, cast to the types that these have.

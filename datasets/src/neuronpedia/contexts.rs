@@ -3,11 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use arrow::array::{AsArray, Int64Array};
-use arrow::datatypes::Int64Type;
-use latentdb_engine::{Engine, Error, ErrorKind, Result};
-
-use super::layout::sql_text;
+use latentdb_engine::{Engine, Result};
 
 /// Ids of one model's contexts: those in the database, and those that somebody is about to write.
 #[derive(Debug)]
@@ -18,15 +14,7 @@ pub(crate) struct Contexts {
 impl Contexts {
     /// The contexts of `model_id` in the database.
     pub(crate) async fn load(engine: &Engine, model_id: &str) -> Result<Self> {
-        let query = format!("SELECT context_id FROM contexts WHERE model_id = {}", sql_text(model_id));
-        let mut rows = engine.session("").query(&query).await?;
-        let mut known = HashSet::new();
-        while let Some(batch) = rows.next().await {
-            let batch = batch?;
-            let ids: Option<&Int64Array> = batch.columns().first().and_then(|ids| ids.as_primitive_opt::<Int64Type>());
-            let ids = ids.ok_or_else(|| Error::new(ErrorKind::Internal, "context_id is not a bigint"))?;
-            known.extend(ids.iter().flatten());
-        }
+        let known = engine.context_ids(model_id).await?;
         Ok(Self { known: Mutex::new(known) })
     }
 

@@ -14,11 +14,11 @@ use arrow::datatypes::Int32Type;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::{StreamExt, TryStreamExt, stream};
-use latentdb_engine::{Engine, Error, ErrorKind, Result};
+use latentdb_engine::{Engine, Error, ErrorKind, Result, text_literal};
 use tokio::sync::mpsc;
 
 use super::encode::{LineEncoder, registry_row};
-use super::layout::{FEATURES_PER_BATCH, Kind, SourceAddress, sql_text};
+use super::layout::{FEATURES_PER_BATCH, Kind, SourceAddress};
 use super::registry::{MODEL, RELEASE, RegistryFile, SOURCE, SOURCE_SET};
 use crate::{Phase, Progress};
 
@@ -149,9 +149,9 @@ impl Exporter<'_> {
             )
             .with_hint("SELECT model_id, source_id FROM sources lists what there is"));
         };
-        let model_id = sql_text(&self.address.model_id);
+        let model_id = text_literal(&self.address.model_id);
         let text = |row: &serde_json::Map<String, serde_json::Value>, key: &str| {
-            row.get(key).and_then(|value| value.as_str()).map(sql_text)
+            row.get(key).and_then(|value| value.as_str()).map(text_literal)
         };
         let mut rows = vec![(MODEL, self.registry_row(MODEL, &format!("model_id = {model_id}")).await?)];
         if let Some(set_id) = text(&source, "setName") {

@@ -13,7 +13,7 @@
 
 use std::fmt;
 
-use latentdb_engine::{Error, ErrorKind, Result};
+use latentdb_engine::{Error, ErrorKind, Result, text_literal};
 
 use super::location::InputFile;
 
@@ -43,12 +43,16 @@ impl SourceAddress {
 
     /// The condition that selects the source's rows in every table that has them.
     pub(crate) fn predicate(&self) -> String {
-        format!("model_id = {} AND source_id = {}", sql_text(&self.model_id), sql_text(&self.source_id))
+        format!("model_id = {} AND source_id = {}", text_literal(&self.model_id), text_literal(&self.source_id))
     }
 
     /// The same condition on the table that a query calls `alias`.
     pub(crate) fn predicate_on(&self, alias: &str) -> String {
-        format!("{alias}.model_id = {} AND {alias}.source_id = {}", sql_text(&self.model_id), sql_text(&self.source_id))
+        format!(
+            "{alias}.model_id = {} AND {alias}.source_id = {}",
+            text_literal(&self.model_id),
+            text_literal(&self.source_id)
+        )
     }
 }
 
@@ -56,11 +60,6 @@ impl fmt::Display for SourceAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.model_id, self.source_id)
     }
-}
-
-/// `text` as an SQL string literal.
-pub(crate) fn sql_text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// The records that come in batches.

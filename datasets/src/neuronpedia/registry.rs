@@ -3,13 +3,13 @@
 //! Keys without a column are kept in `extra`, so that an export gives them back.
 
 use arrow::array::{ArrayRef, RecordBatch};
-use latentdb_engine::{Error, ErrorKind, Result};
+use latentdb_engine::{Error, ErrorKind, Result, text_literal};
 use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
 
 use super::column::Column;
 use super::fields::{column, table};
-use super::layout::{SourceAddress, sql_text};
+use super::layout::SourceAddress;
 use super::lines::Lines;
 
 /// One of the single-row files.
@@ -144,7 +144,7 @@ impl RegistryFile {
         let mut conditions = Vec::new();
         for name in self.key {
             let (key, _) = self.fields.iter().find(|(_, column)| column == name)?;
-            conditions.push(format!("{name} = {}", sql_text(row.get(*key)?.as_str()?)));
+            conditions.push(format!("{name} = {}", text_literal(row.get(*key)?.as_str()?)));
         }
         Some(conditions.join(" AND "))
     }

@@ -1,7 +1,7 @@
 //! `latentdb activate`: which features a text makes fire, for people who want no SQL.
 
 use clap::Args;
-use latentdb_engine::SessionOptions;
+use latentdb_engine::{SessionOptions, text_literal};
 
 use super::database::{self, Purpose};
 use super::format::OutputFormat;
@@ -55,13 +55,9 @@ fn query(args: &ActivateArgs) -> String {
          LEFT JOIN explanations e ON e.model_id = a.model_id AND e.source_id = a.source_id AND e.index = a.index \
          GROUP BY a.source_id, a.index, a.max_value, a.max_position, a.tokens{acts} \
          ORDER BY a.max_value DESC, a.source_id, a.index",
-        quoted(&args.model),
-        quoted(&args.sources),
-        quoted(&args.text),
+        text_literal(&args.model),
+        text_literal(&args.sources),
+        text_literal(&args.text),
         args.top_k
     )
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

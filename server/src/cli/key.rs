@@ -1,7 +1,7 @@
 //! `latentdb key`: keys of the HTTP API. A key is shown once, when it is made; the database keeps its hash.
 
 use clap::Subcommand;
-use latentdb_engine::{Error, ErrorKind, Result, Session};
+use latentdb_engine::{Error, ErrorKind, Result, Session, text_literal};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use sha2::{Digest, Sha256};
@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use super::database::{self, Purpose};
 use super::format::OutputFormat;
 use super::statements::Printer;
-use super::user::quote_text;
 use super::{CliResult, Global};
 
 /// Keys say what they are for, so that scanners for leaked secrets can find them.
@@ -65,7 +64,7 @@ pub(super) async fn run(global: &Global, action: KeyAction) -> CliResult {
 /// Makes a key for `user` and answers it.
 async fn add(session: &Session, user: &str, label: &str) -> Result<String> {
     let key = new_key()?;
-    let user_sql = quote_text(user);
+    let user_sql = text_literal(user);
     run_sql(
         session,
         &format!(
@@ -74,8 +73,8 @@ async fn add(session: &Session, user: &str, label: &str) -> Result<String> {
         ),
     )
     .await?;
-    let hash = quote_text(&hash_key(&key));
-    let label = if label.is_empty() { "NULL".to_owned() } else { quote_text(label) };
+    let hash = text_literal(&hash_key(&key));
+    let label = if label.is_empty() { "NULL".to_owned() } else { text_literal(label) };
     let sql = format!(
         "INSERT INTO api_keys (key_hash, user_id, label, created_at) VALUES ({hash}, {user_sql}, {label}, now())"
     );

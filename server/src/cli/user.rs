@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal};
 
 use clap::Subcommand;
-use latentdb_engine::{Error, ErrorKind, Result};
+use latentdb_engine::{Error, ErrorKind, Result, text_literal};
 
 use super::database::{self, Purpose};
 use super::{CliResult, Failure, Global};
@@ -45,14 +45,14 @@ pub(super) async fn run(global: &Global, action: UserAction) -> CliResult {
         UserAction::Add { name } => {
             let password = read_password(&name)?;
             (
-                format!("CREATE USER {} PASSWORD {}", quote_name(&name), quote_text(&password)),
+                format!("CREATE USER {} PASSWORD {}", quote_name(&name), text_literal(&password)),
                 format!("user {name} can log in"),
             )
         }
         UserAction::Password { name } => {
             let password = read_password(&name)?;
             (
-                format!("ALTER USER {} PASSWORD {}", quote_name(&name), quote_text(&password)),
+                format!("ALTER USER {} PASSWORD {}", quote_name(&name), text_literal(&password)),
                 format!("user {name} has a new password"),
             )
         }
@@ -107,9 +107,4 @@ fn unreadable(error: &std::io::Error) -> Error {
 /// `name` as a quoted SQL identifier.
 pub(super) fn quote_name(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// `text` as an SQL string literal.
-pub(super) fn quote_text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -1,12 +1,12 @@
 //! The end of a run: dashboards into data files, and one commit that puts them in the place of the old.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray, new_null_array};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, Schema};
+use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use latentdb_engine::{Load, Result, StagedFile};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use crate::arguments::internal;
 use crate::corpus::{Prompt, Prompts};
 use crate::library::NamedSource;
 use crate::progress::Stage;
-use crate::tables::{quoted, with_columns};
+use crate::tables::{of_source, with_columns};
 
 /// Contexts that go into one file.
 const CONTEXTS_AT_ONCE: usize = 16 << 10;
@@ -63,7 +63,7 @@ impl Run {
             let name = self.name(source);
             let row = self.source_row(source, prompts.len()).await?;
             for table in ["features", "activations", "sources"] {
-                load.delete(table, &predicate(&name));
+                load.delete(table, &of_source(&name.model, &name.source));
             }
             files.extend(load.write("sources", vec![row]).await?);
         }
@@ -130,7 +130,7 @@ impl Run {
         ids: &[i64],
         used: &BTreeSet<u32>,
     ) -> Result<Vec<StagedFile>> {
-        let mut known = self.known_contexts().await?;
+        let mut known = self.engine.context_ids(&self.options.model).await?;
         let new: Vec<(i64, &Prompt)> = used
             .iter()
             .filter_map(|number| Some((*ids.get(*number as usize)?, prompts.get(*number as usize)?)))
@@ -144,22 +144,10 @@ impl Run {
         load.merge("contexts", files).await
     }
 
-    async fn known_contexts(&self) -> Result<HashSet<i64>> {
-        let query = format!("SELECT context_id FROM contexts WHERE model_id = {}", quoted(&self.options.model));
-        let mut rows = self.engine.session("latentdb").query(&query).await?;
-        let mut known = HashSet::new();
-        while let Some(batch) = rows.next().await {
-            let batch = batch?;
-            let ids: Option<&Int64Array> = batch.columns().first().and_then(|ids| ids.as_primitive_opt::<Int64Type>());
-            known.extend(ids.ok_or_else(|| internal("context_id is not a bigint"))?.iter().flatten());
-        }
-        Ok(known)
-    }
-
     /// The source's row with what was generated from what; a new row for neurons.
     async fn source_row(&self, source: &NamedSource, prompts: usize) -> Result<RecordBatch> {
         let name = self.name(source);
-        let query = format!("SELECT * FROM sources WHERE {}", predicate(&name));
+        let query = format!("SELECT * FROM sources WHERE {}", of_source(&name.model, &name.source));
         let found = self.engine.session("latentdb").query(&query).await?;
         let schema = Arc::clone(found.schema());
         let batches = found.collect().await?;
@@ -219,8 +207,4 @@ fn text(value: &str) -> ArrayRef {
 
 fn number(value: usize) -> ArrayRef {
     Arc::new(Int64Array::from(vec![i64::try_from(value).ok()]))
-}
-
-fn predicate(name: &SourceName) -> String {
-    format!("model_id = {} AND source_id = {}", quoted(&name.model), quoted(&name.source))
 }

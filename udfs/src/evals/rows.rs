@@ -5,12 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use arrow::record_batch::RecordBatch;
-use latentdb_engine::{Engine, Result};
+use latentdb_engine::{Engine, Result, text_literal};
 use latentdb_runtime::eval::Report;
 use serde_json::{Value, json};
 
 use crate::arguments::internal;
-use crate::tables::quoted;
+use crate::tables::of_source;
 
 /// The metric whose details have the histogram of densities.
 const OF_DENSITIES: &str = "frac_alive";
@@ -32,8 +32,8 @@ pub(super) async fn replace(
     let mut load = Box::pin(engine.load()).await?;
     for (source, report) in reports {
         let metrics = defined(report);
-        let names: Vec<String> = report.metrics().iter().map(|(name, _)| quoted(name)).collect();
-        let place = format!("model_id = {} AND source_id = {}", quoted(model), quoted(source));
+        let names: Vec<String> = report.metrics().iter().map(|(name, _)| text_literal(name)).collect();
+        let place = of_source(model, source);
         load.delete("evals", &format!("{place} AND metric IN ({})", names.join(", ")));
         let written = load.write("evals", vec![rows(model, source, report, &metrics, settings)?]).await?;
         written.into_iter().for_each(|file| load.add(file));

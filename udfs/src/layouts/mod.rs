@@ -21,7 +21,7 @@ use crate::arguments::internal;
 use crate::failure::from_runtime;
 use crate::library::Models;
 use crate::progress::{Stage, Stages};
-use crate::tables::{quoted, with_columns};
+use crate::tables::{of_source, with_columns};
 
 /// What to lay out, and how.
 #[derive(Debug, Clone)]
@@ -118,14 +118,10 @@ impl Told {
     }
 }
 
-fn predicate(options: &LayoutOptions) -> String {
-    format!("model_id = {} AND source_id = {}", quoted(&options.model), quoted(&options.source))
-}
-
 /// All rows to lay out.
 async fn rows(engine: &Engine, options: &LayoutOptions) -> Result<RecordBatch> {
     let (table, key) = (options.of.table(), options.of.key());
-    let query = format!("SELECT * FROM {table} WHERE {} ORDER BY {key}", predicate(options));
+    let query = format!("SELECT * FROM {table} WHERE {} ORDER BY {key}", of_source(&options.model, &options.source));
     let found = engine.session("latentdb").query(&query).await?;
     let schema = Arc::clone(found.schema());
     concat_batches(&schema, &found.collect().await?).map_err(internal)
@@ -161,7 +157,7 @@ async fn write(engine: &Engine, options: &LayoutOptions, places: &HashMap<String
         values.push(("umap_log_sparsity", Arc::new(logs.collect::<Float32Array>())));
     }
     let table = options.of.table();
-    load.delete(table, &predicate(options));
+    load.delete(table, &of_source(&options.model, &options.source));
     let written = load.write(table, vec![with_columns(&rows, &values)?]).await?;
     written.into_iter().for_each(|file| load.add(file));
     Box::pin(load.commit(&format!("lay out {}/{}", options.model, options.source))).await?;
