@@ -20,6 +20,7 @@ mod procedures;
 mod progress;
 mod rows;
 mod tables;
+mod user_vectors;
 
 pub use add::{AddedModel, AddedSource, add_model, add_source};
 pub use corpus::{Corpus, CorpusOptions, Packing};

@@ -5,13 +5,12 @@ use std::sync::{Arc, Weak};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use latentdb_engine::{
     Engine, Error, ErrorKind, ModelFunction, ModelRequest, ModelService, RepeatedQuery, Result, ScalarValue,
 };
-use latentdb_runtime::Point;
 use latentdb_runtime::service::{ModelKey, Service, ServiceOptions, SourceKey, Worker};
 use latentdb_runtime::source::Source;
 
@@ -25,6 +24,7 @@ use crate::hints::SourceHints;
 use crate::hub::{Downloads, Hub, Unwatched, Wanted};
 use crate::layouts::LayoutFeatures;
 use crate::location::Location;
+use crate::user_vectors::{StoredVector, UserVectors, VECTORS};
 
 /// How model functions run.
 pub type ModelsOptions = ServiceOptions;
@@ -42,23 +42,13 @@ struct Inner {
     models: RepeatedQuery,
     sources: RepeatedQuery,
     densities: RepeatedQuery,
-    vectors: RepeatedQuery,
+    vectors: UserVectors,
 }
 
 const MODEL: &str = "SELECT weights_uri, dtype FROM models WHERE model_id = $1";
 const SOURCES: &str = "SELECT source_id, set_id, weights_uri, settings FROM sources WHERE model_id = $1 \
                        ORDER BY layer, source_id";
 const DENSE: &str = "SELECT index, density FROM features WHERE model_id = $1 AND source_id = $2";
-
-const VECTOR: &str = "SELECT model_id, hook_point, vector FROM vectors WHERE vector_id = $1";
-
-/// A row of the table `vectors`.
-#[derive(Debug, Clone)]
-pub(crate) struct StoredVector {
-    pub(crate) model: String,
-    pub(crate) point: Point,
-    pub(crate) components: Vec<f32>,
-}
 
 /// The models of a database, for who must not keep them from going.
 #[derive(Debug, Clone)]
@@ -77,6 +67,8 @@ pub(crate) struct NamedSource {
     pub(crate) source: Arc<Source>,
     /// Where its weights are and how they are read, in words that change when that does.
     pub(crate) origin: String,
+    /// The vector that it is, if it is one.
+    pub(crate) vector: Option<Arc<StoredVector>>,
 }
 
 /// How sources are read.
@@ -98,7 +90,7 @@ impl Models {
             models: lookup(MODEL),
             sources: lookup(SOURCES),
             densities: lookup(DENSE),
-            vectors: lookup(VECTOR),
+            vectors: UserVectors::new(engine),
         };
         let models = Self { inner: Arc::new(inner) };
         engine.attach_models(Arc::new(models.clone()))?;
@@ -130,7 +122,13 @@ impl Models {
         })
     }
 
-    /// The sources that `names` stands for: source ids and source sets, separated by commas.
+    /// The vectors that users made.
+    pub(crate) fn user_vectors(&self) -> &UserVectors {
+        &self.inner.vectors
+    }
+
+    /// The sources that `names` stands for: source ids and source sets, separated by commas; `vectors` for all vectors of the
+    /// model, `vectors/ID` for one.
     pub(crate) async fn sources(
         &self,
         worker: &Worker,
@@ -141,7 +139,11 @@ impl Models {
         let known = self.known_sources(model).await?;
         let mut found: Vec<NamedSource> = Vec::new();
         for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            for entry in choose(&known, model, name)? {
+            let entries = match self.chosen_vectors(model, name).await? {
+                Some(ids) => ids.into_iter().map(|id| Entry::vector(&known, id)).collect::<Result<_>>()?,
+                None => choose(&known, model, name)?,
+            };
+            for entry in entries {
                 if found.iter().all(|other| other.id != entry.id) {
                     found.push(self.open_source(worker, model, &entry, reading).await?);
                 }
@@ -170,8 +172,26 @@ impl Models {
         }
     }
 
+    /// Ids of the vectors that `name` stands for; none if it stands for other sources.
+    async fn chosen_vectors(&self, model: &str, name: &str) -> Result<Option<Vec<String>>> {
+        if name == VECTORS {
+            let ids = self.inner.vectors.of_model(model).await?;
+            if ids.is_empty() {
+                return Err(Error::new(ErrorKind::UndefinedObject, format!("{model} has no vectors"))
+                    .with_hint("INSERT INTO vectors (vector_id, model_id, hook_point, vector) adds one"));
+            }
+            return Ok(Some(ids));
+        }
+        Ok(name.strip_prefix(VECTORS).and_then(|rest| rest.strip_prefix('/')).map(|id| vec![id.to_owned()]))
+    }
+
     async fn open_source(&self, worker: &Worker, model: &str, entry: &Entry, reading: Reading) -> Result<NamedSource> {
         let id = entry.id.clone();
+        if entry.set == VECTORS {
+            let vector = self.inner.vectors.source(model, &id).await?;
+            check_width(worker, &vector)?;
+            return Ok(vector);
+        }
         if let Some((layer, true)) = layer_of(&id) {
             let config = worker.model().config();
             if layer >= config.n_layers {
@@ -179,7 +199,7 @@ impl Models {
                     .with_hint(format!("its layers are 0 to {}", config.n_layers.saturating_sub(1))));
             }
             let source = Arc::new(Source::neurons(layer, config.d_mlp));
-            return Ok(NamedSource { id, source, origin: "neurons".to_owned() });
+            return Ok(NamedSource { id, source, origin: "neurons".to_owned(), vector: None });
         }
         let Some(location) = &entry.weights else {
             return Err(Error::new(ErrorKind::InvalidValue, format!("the weights of {model}/{id} are not here"))
@@ -193,7 +213,7 @@ impl Models {
         let origin = format!("{location} {}", key.hints);
         let source =
             self.blocking(move |service| service.source(&key, hints).map_err(|error| error.within(named))).await?;
-        Ok(NamedSource { id, source, origin })
+        Ok(NamedSource { id, source, origin, vector: None })
     }
 
     /// Where weights are on this machine. What another machine has added from the hub is fetched when it is first used.
@@ -221,19 +241,6 @@ impl Models {
             }
         }
         Ok(allowed)
-    }
-
-    /// The vector of the table `vectors` whose id is `id`.
-    pub(crate) async fn vector(&self, id: &str) -> Result<StoredVector> {
-        let rows = self.inner.vectors.rows(&[ScalarValue::from(id)]).await?;
-        if rows.num_rows() == 0 {
-            return Err(Error::new(ErrorKind::UndefinedObject, format!("there is no vector {id}"))
-                .with_hint("SELECT vector_id, model_id, hook_point FROM vectors lists them"));
-        }
-        let lists = column(&rows, 2, &DataType::new_list(DataType::Float32, true))?;
-        let components = lists.as_list::<i32>().value(0).as_primitive::<Float32Type>().values().to_vec();
-        let point = text_at(&rows, 1, 0)?.unwrap_or_default().parse().map_err(from_runtime)?;
-        Ok(StoredVector { model: text_at(&rows, 0, 0)?.unwrap_or_default(), point, components })
     }
 
     async fn known_sources(&self, model: &str) -> Result<Vec<Entry>> {
@@ -291,7 +298,23 @@ impl Entry {
 
     /// Neurons need no entry in the table.
     fn neurons(id: &str) -> Self {
-        Self { id: id.to_owned(), set: String::new(), weights: None, hints: SourceHints::default() }
+        Self::unlisted(id.to_owned(), "")
+    }
+
+    /// Neither do vectors, unless they have dashboards.
+    fn vector(known: &[Self], id: String) -> Result<Self> {
+        match known.iter().find(|entry| entry.id == id && entry.set != VECTORS) {
+            Some(_) => Err(Error::new(
+                ErrorKind::Duplicate,
+                format!("vector {id} cannot be a source: there is another one of that id"),
+            )
+            .with_hint("give the vector another id")),
+            None => Ok(Self::unlisted(id, VECTORS)),
+        }
+    }
+
+    fn unlisted(id: String, set: &str) -> Self {
+        Self { id, set: set.to_owned(), weights: None, hints: SourceHints::default() }
     }
 }
 
@@ -318,13 +341,25 @@ fn choose(known: &[Entry], model: &str, name: &str) -> Result<Vec<Entry>> {
     })
 }
 
-fn column(rows: &RecordBatch, number: usize, to: &DataType) -> Result<ArrayRef> {
+/// Whether a vector is as wide as the values at its point.
+fn check_width(worker: &Worker, vector: &NamedSource) -> Result<()> {
+    let config = vector.source.config();
+    match worker.model().config().width(config.point.place) {
+        Some(width) if width != config.d_in => Err(Error::new(
+            ErrorKind::InvalidValue,
+            format!("vector {} has {} components, and {} is {width} wide", vector.id, config.d_in, config.point),
+        )),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn column(rows: &RecordBatch, number: usize, to: &DataType) -> Result<ArrayRef> {
     let column =
         rows.columns().get(number).ok_or_else(|| Error::new(ErrorKind::Internal, "a look-up lost a column"))?;
     cast(column, to).map_err(internal)
 }
 
-fn text_at(rows: &RecordBatch, number: usize, row: usize) -> Result<Option<String>> {
+pub(crate) fn text_at(rows: &RecordBatch, number: usize, row: usize) -> Result<Option<String>> {
     let column = column(rows, number, &DataType::Utf8)?;
     Ok((row < column.len() && column.is_valid(row)).then(|| column.as_string::<i32>().value(row).to_owned()))
 }

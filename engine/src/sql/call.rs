@@ -18,6 +18,7 @@ use super::command::Call;
 use super::constants;
 use super::conversation::Conversation;
 use super::errors::closest;
+use super::notices::Notices;
 use crate::{Engine, Error, ErrorKind, Outcome, Result, TransactionStatus};
 
 /// A parameter of a procedure.
@@ -48,9 +49,9 @@ pub trait Procedure: fmt::Debug + Send + Sync {
     /// Columns of the table it answers.
     fn columns(&self) -> SchemaRef;
 
-    /// Does the work. `arguments` has a value for each parameter, in order and of its type. Dropping the
-    /// future stops the work.
-    async fn call(&self, engine: &Engine, arguments: Vec<ScalarValue>) -> Result<Vec<RecordBatch>>;
+    /// Does the work. `arguments` has a value for each parameter, in order and of its type; long work tells `notices` how far
+    /// it is. Dropping the future stops the work.
+    async fn call(&self, engine: &Engine, arguments: Vec<ScalarValue>, notices: &Notices) -> Result<Vec<RecordBatch>>;
 }
 
 /// The procedures of an engine.
@@ -106,7 +107,8 @@ pub(crate) async fn execute(session: &Arc<Conversation>, call: &Call) -> Result<
     let arguments = arguments(session, procedure.as_ref(), call)?;
     let engine = Engine::from_shared(session.shared());
     let schema = procedure.columns();
-    let work = session.shared().runtime.run(async move { procedure.call(&engine, arguments).await });
+    let notices = session.notices().clone();
+    let work = session.shared().runtime.run(async move { procedure.call(&engine, arguments, &notices).await });
     let batches = session.stop().race(work).await?;
     if call.tag != "CALL" {
         return Ok(Outcome::Done { command: call.tag, notice: summary(&batches) });

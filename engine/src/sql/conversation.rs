@@ -10,6 +10,7 @@ use datafusion::common::ScalarValue;
 use tokio_util::sync::CancellationToken;
 
 use super::command::Command;
+use super::notices::Notices;
 use super::planner::Planner;
 use super::run::Stop;
 use super::transaction::{Current, Place, aborted};
@@ -34,6 +35,7 @@ pub(crate) struct Conversation {
     active: Arc<AtomicUsize>,
     /// Another session has asked this one to end.
     terminated: CancellationToken,
+    notices: Notices,
 }
 
 impl Conversation {
@@ -49,6 +51,7 @@ impl Conversation {
             text: Mutex::new("".into()),
             active: Arc::default(),
             terminated: CancellationToken::new(),
+            notices: Notices::new(),
         });
         shared.sessions.add(&session);
         session
@@ -115,6 +118,11 @@ impl Conversation {
 
     pub(crate) fn terminated(&self) -> &CancellationToken {
         &self.terminated
+    }
+
+    /// What statements say while they run.
+    pub(crate) fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     /// What stops a statement that begins now.

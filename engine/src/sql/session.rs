@@ -6,6 +6,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 
 use super::conversation::Conversation;
+use super::notices::Listener;
 use super::parse;
 use crate::engine::{SessionOptions, Shared};
 use crate::{Error, ErrorKind, Outcome, Prepared, Result, RowStream, Statement, TransactionStatus};
@@ -62,6 +63,11 @@ impl Session {
     /// Waits until another session has asked this one to end (`pg_terminate_backend`).
     pub async fn terminated(&self) {
         self.inner.terminated().cancelled().await;
+    }
+
+    /// Hears what statements say while they run, from now on.
+    pub fn listen(&self) -> Listener {
+        self.inner.notices().listen()
     }
 
     /// Where the session stands between `BEGIN` and `COMMIT`.

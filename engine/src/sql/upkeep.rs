@@ -11,6 +11,7 @@ use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 
 use super::call::{Parameter, Procedure};
+use super::notices::Notices;
 use crate::{Engine, Error, ErrorKind, Result};
 
 /// Merges a table's small files into sorted ones of full size.
@@ -39,7 +40,7 @@ impl Procedure for Optimize {
         columns(&["files_before", "files_after"])
     }
 
-    async fn call(&self, engine: &Engine, arguments: Vec<ScalarValue>) -> Result<Vec<RecordBatch>> {
+    async fn call(&self, engine: &Engine, arguments: Vec<ScalarValue>, _notices: &Notices) -> Result<Vec<RecordBatch>> {
         let mut rows = Vec::new();
         for table in tables(engine, arguments.first())? {
             let (before, after) = engine.shared().optimize(&table).await?;
@@ -81,7 +82,7 @@ impl Procedure for Vacuum {
         columns(&["files_deleted"])
     }
 
-    async fn call(&self, engine: &Engine, arguments: Vec<ScalarValue>) -> Result<Vec<RecordBatch>> {
+    async fn call(&self, engine: &Engine, arguments: Vec<ScalarValue>, _notices: &Notices) -> Result<Vec<RecordBatch>> {
         let retention = match arguments.get(1) {
             Some(ScalarValue::Float64(Some(hours))) => Some(
                 Duration::try_from_secs_f64(hours * 3600.0)

@@ -16,13 +16,19 @@ use super::{CliResult, Global, interruptible};
 pub(super) struct GenerateArgs {
     /// Model id
     model: String,
-    /// A source, several with commas between them, or a source set
+    /// A source, several with commas between them, a source set, or vectors/ID of the table vectors
     sources: String,
     #[command(flatten)]
     corpus: CorpusArgs,
     /// Prompts at most
     #[arg(long, default_value_t = 24_576, value_name = "N")]
     n_prompts: usize,
+    /// Another source of the model whose nearest features are kept beside the source's own
+    #[arg(long, value_name = "SOURCE")]
+    nearest_source: Option<String>,
+    /// Features and neurons to keep of those that correlate most with each feature; takes longer
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    correlated: usize,
     /// Seed of the draw of examples
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -38,6 +44,8 @@ goes on where it was when it is started again. In SQL: CALL generate_dashboards(
 Examples:
   latentdb generate gpt2-small 10-res-jb ./corpus.jsonl --data ./mydb
   latentdb generate gpt2-small res-jb ./corpus.parquet --n-prompts 4096 --packing full --data ./mydb
+  latentdb generate gpt2-small 5-res-jb ./corpus.jsonl --nearest-source 6-res-jb --correlated 3 --data ./mydb
+  latentdb generate gpt2-small vectors/my-vector ./corpus.jsonl --data ./mydb
   latentdb generate my-model 3-res 'SELECT text FROM documents' --context-length 64 --data ./mydb";
 
 pub(super) async fn run(global: &Global, args: GenerateArgs) -> CliResult {
@@ -55,6 +63,8 @@ fn options(args: GenerateArgs) -> GenerateOptions {
     let corpus = args.corpus.options(args.n_prompts);
     let mut options = GenerateOptions::new(&args.model, &args.sources, corpus.corpus.clone());
     options.corpus = corpus;
+    options.nearest_source = args.nearest_source;
+    options.correlated = args.correlated;
     options.activity.seed = args.seed;
     options.dataset = args.dataset;
     options

@@ -207,7 +207,7 @@ impl Connection {
 
     pub(super) async fn run(&mut self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Started, Failure> {
         let began = Instant::now();
-        let outcome = self.watch().over(Box::pin(self.session.execute(prepared, parameters))).await?;
+        let outcome = self.outcome(prepared, parameters).await?;
         metrics::histogram!("latentdb_statement_start_seconds", "protocol" => "pg").record(began.elapsed());
         Ok(match outcome {
             Outcome::Rows { command, rows } => {
@@ -218,6 +218,34 @@ impl Connection {
             Outcome::CopyIn(copy) => Started::CopyIn(copy),
             Outcome::CopyOut(copy) => Started::CopyOut(copy),
         })
+    }
+
+    /// Runs a statement, and passes on what it says meanwhile.
+    async fn outcome(&mut self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Outcome, Failure> {
+        let session = self.session.clone();
+        let mut listener = session.listen();
+        let mut work = Box::pin(session.execute(prepared, parameters));
+        loop {
+            let watch = self.watch();
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done?),
+                ending = watch.interrupted() => return Err(ending),
+                remark = listener.next() => {
+                    self.remark(&remark)?;
+                    self.flush_rows().await?;
+                }
+            }
+        }
+    }
+
+    /// Queues a notice, unless the client wants none.
+    fn remark(&mut self, remark: &str) -> Result<(), Failure> {
+        let least = self.session.setting("client_min_messages");
+        match least.as_deref() {
+            Some("warning" | "error") => Ok(()),
+            _ => self.wire.put(PgWireBackendMessage::NoticeResponse(notice(remark))),
+        }
     }
 
     /// How text looks, by the session's settings.
@@ -299,7 +327,7 @@ impl Connection {
     pub(super) fn complete(&mut self, tag: String, remark: Option<&str>) -> Result<(), Failure> {
         metrics::counter!("latentdb_statements_total", "protocol" => "pg", "outcome" => "ok").increment(1);
         if let Some(remark) = remark {
-            self.wire.put(PgWireBackendMessage::NoticeResponse(notice(remark)))?;
+            self.remark(remark)?;
         }
         self.wire.put(PgWireBackendMessage::CommandComplete(CommandComplete::new(tag)))
     }

@@ -6,6 +6,7 @@ import json
 import urllib.request
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from harness import GOLDEN, Database
@@ -91,3 +92,16 @@ def test_what_cannot_be_generated_is_said(tiny: Database, corpus: Path):
         failed = tiny.run("generate", *arguments, check=False)
         assert failed.returncode == 1 and words in failed.stderr, (arguments, failed.stderr)
         assert "panicked" not in failed.stderr
+
+
+def test_a_call_says_how_far_it_is_unless_nobody_wants_to_know(tiny: Database):
+    call = "CALL generate_dashboards('tiny', '1-res', $$SELECT 'The cat sat on the mat.'$$, context_length => 8)"
+    with tiny.serve() as server, psycopg.connect(server.dsn, autocommit=True) as connection:
+        heard: list[str] = []
+        connection.add_notice_handler(lambda notice: heard.append(f"{notice.severity}: {notice.message_primary}"))
+        assert connection.execute(call).fetchone()[0] == "1-res"
+        assert "NOTICE: running the model: 1" in heard, heard
+        heard.clear()
+        connection.execute("SET client_min_messages = warning")
+        connection.execute(call)
+        assert not heard

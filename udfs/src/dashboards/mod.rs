@@ -7,6 +7,8 @@
 //!
 //! The result depends on the corpus, the weights and the options alone, not on how the work was cut.
 
+mod attributions;
+mod correlations;
 mod features;
 mod options;
 mod procedure;
@@ -16,12 +18,13 @@ mod rows;
 mod scratch;
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use latentdb_engine::{Engine, Error, ErrorKind, Result};
-use latentdb_runtime::dashboard::{Firing, Firings};
+use latentdb_runtime::dashboard::{ComponentSums, Firing, Firings, Found};
 use latentdb_runtime::service::Worker;
 use serde_json::json;
 use xxhash_rust::xxh3::xxh3_128;
@@ -60,6 +63,8 @@ struct Run {
     engine: Engine,
     worker: Worker,
     sources: Vec<NamedSource>,
+    /// Another source whose nearest features are wanted too.
+    other: Option<NamedSource>,
     options: GenerateOptions,
     cut: Cut,
     scratch: Scratch,
@@ -86,14 +91,19 @@ impl Models {
         let worker = self.worker(&options.model).await?;
         let reading = Reading { fold_decoder_norm: true };
         let sources = self.sources(&worker, &options.model, &options.sources, reading).await?;
+        let other = match &options.nearest_source {
+            Some(name) => Some(self.source(&worker, &options.model, name, reading).await?),
+            None => None,
+        };
+        check_nearest(&sources, other.as_ref())?;
         let cut = options.corpus.cut(worker.model(), &sources)?;
         let name = fingerprint(&self.model_location(&options.model).await?, &sources, &options, cut);
         let scratch = Scratch::open(&engine.scratch_directory()?, &name)?;
         let _alone = Alone::new(scratch.folder())?;
-        let run = Run { engine: engine.clone(), worker, sources, options, cut, scratch, progress };
+        let run = Run { engine: engine.clone(), worker, sources, other, options, cut, scratch, progress };
         let prompts = Arc::new(run.prompts().await?);
-        let resumed = run.run_model(&prompts).await?;
-        let mut made = Box::pin(run.publish(&prompts)).await?;
+        let (resumed, sums) = run.run_model(&prompts).await?;
+        let mut made = Box::pin(run.publish(&prompts, sums)).await?;
         for generated in &mut made {
             generated.resumed_prompts = resumed as u64;
             generated.elapsed = started.elapsed();
@@ -115,31 +125,58 @@ impl Run {
         Ok(prompts)
     }
 
-    /// Runs the model over the prompts that have not been run; how many had been.
-    async fn run_model(&self, prompts: &Prompts) -> Result<usize> {
+    /// Runs the model over the prompts that have not been run; how many had been, and the sums over all.
+    async fn run_model(&self, prompts: &Prompts) -> Result<(usize, Vec<ComponentSums>)> {
         let resumed = self.scratch.prompts_done()?.min(prompts.len());
         self.progress.begin(Stage::Activations, resumed as u64, prompts.len() as u64);
         let masked = Arc::new(self.masked());
         let sources: Vec<_> = self.sources.iter().map(|source| Arc::clone(&source.source)).collect();
         let at_once = (self.options.pace.tokens_at_once / self.cut.context_length).max(1);
         let mut unwritten = Unwritten::new(resumed, sources.len());
+        let mut sums = self.sums(resumed)?;
         let mut next = resumed;
         while next < prompts.len() {
             let some = prompts.some(next, at_once);
             let count = some.len();
-            let pass = Firings::new(sources.clone(), Arc::clone(&masked), next as u32);
+            let pass = Firings::new(sources.clone(), Arc::clone(&masked), next as u32).with_sums(sums);
             let found = self.worker.run(some, pass).await.map_err(from_runtime)?;
             next += count;
-            unwritten.take(found);
+            unwritten.take(found.firings);
+            sums = found.sums;
             if next == prompts.len() || unwritten.is_due(&self.options.pace) {
                 let firings = std::mem::replace(&mut unwritten, Unwritten::new(next, sources.len()));
-                let scratch = self.scratch.clone();
-                let keep = move || scratch.keep(firings.first..next, firings.found);
-                tokio::task::spawn_blocking(keep).await.map_err(crate::arguments::internal)??;
+                let found = Found { firings: firings.found, sums };
+                sums = self.keep(firings.first..next, found).await?;
             }
             self.progress.advance(count as u64);
         }
-        Ok(resumed)
+        Ok((resumed, sums))
+    }
+
+    /// The sums over the first prompts; none if nothing needs them.
+    fn sums(&self, prompts: usize) -> Result<Vec<ComponentSums>> {
+        if self.options.correlated == 0 {
+            return Ok(Vec::new());
+        }
+        let configs = self.sources.iter().map(|source| source.source.config());
+        let none: Vec<_> = configs.map(|config| ComponentSums::new(config.d_sae, config.d_in)).collect();
+        if prompts == 0 { Ok(none) } else { self.scratch.sums(prompts, none) }
+    }
+
+    /// Writes what was found in some prompts, and the sums up to there, which it gives back. Firings come last: a run that is
+    /// taken up begins where they end.
+    async fn keep(&self, prompts: Range<usize>, found: Found) -> Result<Vec<ComponentSums>> {
+        let scratch = self.scratch.clone();
+        let keep = move || -> Result<_> {
+            if !found.sums.is_empty() {
+                scratch.keep_sums(prompts.end, &found.sums)?;
+            }
+            let end = prompts.end;
+            scratch.keep(prompts, found.firings)?;
+            scratch.forget_sums_before(end);
+            Ok(found.sums)
+        };
+        tokio::task::spawn_blocking(keep).await.map_err(crate::arguments::internal)?
     }
 
     /// Tokens on which nothing counts as active.
@@ -170,6 +207,24 @@ impl Unwritten {
     }
 }
 
+/// Whether the nearest features of `other` can be found: it has directions, as wide as those of each source.
+fn check_nearest(sources: &[NamedSource], other: Option<&NamedSource>) -> Result<()> {
+    let Some(other) = other else { return Ok(()) };
+    let refused =
+        |why: String| Error::new(ErrorKind::InvalidValue, format!("nearest_source cannot be {}: {why}", other.id));
+    if other.source.decoder().is_err() {
+        return Err(refused("neurons have no decoder directions".to_owned()));
+    }
+    let width = other.source.config().d_out;
+    match sources.iter().find(|source| source.source.config().d_out != width) {
+        Some(source) => {
+            let own = source.source.config().d_out;
+            Err(refused(format!("its directions have {width} components, and those of {} have {own}", source.id)))
+        }
+        None => Ok(()),
+    }
+}
+
 /// What the firings of a run depend on, as the name of its folder.
 fn fingerprint(model: &str, sources: &[NamedSource], options: &GenerateOptions, cut: Cut) -> String {
     let sources: Vec<_> = sources.iter().map(|source| json!([source.id, source.origin])).collect();
@@ -183,6 +238,7 @@ fn fingerprint(model: &str, sources: &[NamedSource], options: &GenerateOptions, 
         cut.packing.to_string(),
         cut.prepend_bos,
         options.mask_special,
+        options.correlated > 0,
     ]);
     format!("{}{:032x}", scratch::PREFIX, xxh3_128(facts.to_string().as_bytes()))
 }

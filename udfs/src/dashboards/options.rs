@@ -49,6 +49,11 @@ pub struct GenerateOptions {
     pub mask_special: bool,
     /// Nearest features that are kept of each.
     pub nearest: usize,
+    /// Another source of the model whose nearest features are kept as well.
+    pub nearest_source: Option<String>,
+    /// Features, and components of what a source reads, that are kept of those that correlate most with each; 0 for none,
+    /// which saves the sums that they take.
+    pub correlated: usize,
     /// What is kept of the activations.
     pub activity: ActivitySettings,
     /// What is kept of the logit weights.
@@ -67,6 +72,8 @@ impl GenerateOptions {
             dataset: None,
             mask_special: true,
             nearest: 10,
+            nearest_source: None,
+            correlated: 0,
             activity: ActivitySettings::default(),
             logits: LogitSettings::default(),
             pace: Pace::default(),
@@ -90,6 +97,8 @@ impl GenerateOptions {
             "intervals": self.activity.intervals,
             "per_interval": self.activity.per_interval,
             "nearest": self.nearest,
+            "nearest_source": self.nearest_source,
+            "correlated": self.correlated,
             "seed": self.activity.seed,
         })
     }

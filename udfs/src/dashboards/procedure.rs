@@ -6,14 +6,14 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use latentdb_engine::{Engine, Parameter, Procedure, Result, ScalarValue};
+use latentdb_engine::{Engine, Notices, Parameter, Procedure, Result, ScalarValue};
 
 use super::{GenerateOptions, Generated};
 use crate::arguments::internal;
 use crate::corpus::Corpus;
 use crate::library::WeakModels;
 use crate::procedures::{Arguments, attached, corpus_options, corpus_parameters, count, needed, optional};
-use crate::progress::Logged;
+use crate::progress::Told;
 
 /// The procedure.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Procedure for GenerateDashboards {
         let defaults = GenerateOptions::new("", "", Corpus::Statement(String::new()));
         let mut parameters = vec![
             needed("model", "model id, as in the table models"),
-            needed("source", "a source, several with commas between them, or a source set"),
+            needed("source", "a source, several with commas between them, a source set, or vectors/ID"),
         ];
         parameters.extend(corpus_parameters(defaults.corpus.n_prompts));
         parameters.extend([
@@ -50,6 +50,8 @@ impl Procedure for GenerateDashboards {
             count("intervals", defaults.activity.intervals, "intervals that examples are drawn from"),
             count("per_interval", defaults.activity.per_interval, "examples drawn from each interval"),
             count("nearest", defaults.nearest, "nearest features that are kept of a feature"),
+            optional("nearest_source", ScalarValue::Utf8(None), "another source whose nearest features are kept too"),
+            count("correlated", defaults.correlated, "features and neurons kept that correlate most with a feature"),
             count("seed", 0, "of the draw"),
             optional("dataset", ScalarValue::Utf8(None), "name of the corpus; the statement if there is none"),
         ]);
@@ -70,10 +72,10 @@ impl Procedure for GenerateDashboards {
         ]))
     }
 
-    async fn call(&self, engine: &Engine, arguments: Vec<ScalarValue>) -> Result<Vec<RecordBatch>> {
+    async fn call(&self, engine: &Engine, arguments: Vec<ScalarValue>, notices: &Notices) -> Result<Vec<RecordBatch>> {
         let models = attached(&self.models)?;
         let options = options(&Arguments::new(self, arguments))?;
-        let made = Box::pin(models.generate_dashboards(engine, options, Arc::new(Logged))).await?;
+        let made = Box::pin(models.generate_dashboards(engine, options, Arc::new(Told::new(notices)))).await?;
         Ok(vec![answer(self.columns(), &made)?])
     }
 }
@@ -89,6 +91,8 @@ fn options(arguments: &Arguments) -> Result<GenerateOptions> {
     options.activity.per_interval = arguments.count("per_interval")?;
     options.activity.seed = arguments.count("seed")? as u64;
     options.nearest = arguments.count("nearest")?;
+    options.nearest_source = arguments.text_or_none("nearest_source")?;
+    options.correlated = arguments.count("correlated")?;
     options.dataset = arguments.text_or_none("dataset")?;
     Ok(options)
 }

@@ -9,9 +9,10 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use latentdb_engine::{Load, Result, StagedFile};
+use latentdb_runtime::dashboard::ComponentSums;
 use serde_json::{Value, json};
 
-use super::features::Maker;
+use super::features::{Ingredients, Maker};
 use super::rows::{self, SourceName};
 use super::{Generated, Run};
 use crate::address::layer_of;
@@ -20,6 +21,7 @@ use crate::corpus::{Prompt, Prompts};
 use crate::library::NamedSource;
 use crate::progress::Stage;
 use crate::tables::{of_source, with_columns};
+use crate::user_vectors::VECTORS;
 
 /// Contexts that go into one file.
 const CONTEXTS_AT_ONCE: usize = 16 << 10;
@@ -35,14 +37,15 @@ struct Written {
 
 impl Run {
     /// Makes the dashboards of all sources and commits them.
-    pub(super) async fn publish(&self, prompts: &Arc<Prompts>) -> Result<Vec<Generated>> {
+    pub(super) async fn publish(&self, prompts: &Arc<Prompts>, sums: Vec<ComponentSums>) -> Result<Vec<Generated>> {
+        let mut sums = sums.into_iter();
         let features: usize = self.sources.iter().map(|source| source.source.config().d_sae).sum();
         self.progress.begin(Stage::Dashboards, 0, features as u64);
         let contexts = Arc::new(self.context_ids(prompts).await?);
         let mut load = self.engine.load().await?;
         let (mut made, mut files, mut used) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (number, source) in (0u32..).zip(&self.sources) {
-            let written = self.source(&load, number, source, prompts, &contexts).await?;
+            let written = self.source(&load, (number, source), prompts, &contexts, sums.next()).await?;
             made.push(Generated {
                 source: source.id.clone(),
                 features: source.source.config().d_sae as u64,
@@ -73,7 +76,12 @@ impl Run {
     }
 
     fn name(&self, source: &NamedSource) -> SourceName {
-        SourceName { model: self.options.model.clone(), source: source.id.clone() }
+        SourceName {
+            model: self.options.model.clone(),
+            source: source.id.clone(),
+            other: self.other.as_ref().map(|other| other.id.clone()),
+            vector: source.vector.clone(),
+        }
     }
 
     async fn context_ids(&self, prompts: &Arc<Prompts>) -> Result<Vec<i64>> {
@@ -83,38 +91,58 @@ impl Run {
         tokio::task::spawn_blocking(work).await.map_err(internal)?
     }
 
+    /// What the dashboards of a source are made of.
+    fn ingredients(
+        &self,
+        number: u32,
+        source: &NamedSource,
+        prompts: &Prompts,
+        sums: Option<ComponentSums>,
+    ) -> Ingredients {
+        let masked = self.masked();
+        let seen = prompts.iter().flat_map(|prompt| &prompt.tokens).filter(|token| !masked.contains(token)).count();
+        Ingredients {
+            model: Arc::clone(self.worker.model()),
+            source: Arc::clone(&source.source),
+            number,
+            other: self.other.as_ref().map(|other| Arc::clone(&other.source)),
+            scratch: self.scratch.clone(),
+            options: Arc::new(self.options.clone()),
+            tokens: (prompts.tokens(), seen as u64),
+            sums,
+        }
+    }
+
     /// Writes the features and activations of one source.
     async fn source(
         &self,
         load: &Load,
-        number: u32,
-        source: &NamedSource,
+        (number, source): (u32, &NamedSource),
         prompts: &Arc<Prompts>,
         contexts: &Arc<Vec<i64>>,
+        sums: Option<ComponentSums>,
     ) -> Result<Written> {
-        let (model, opened) = (Arc::clone(self.worker.model()), Arc::clone(&source.source));
-        let (scratch, options) = (self.scratch.clone(), Arc::new(self.options.clone()));
-        let tokens = prompts.tokens();
+        let ingredients = self.ingredients(number, source, prompts, sums);
         let start = move || -> Result<_> {
-            let maker = Maker::new(model, (number, opened), scratch, options, tokens)?;
+            let maker = Maker::new(ingredients)?;
             Ok((maker.parts()?, Arc::new(maker)))
         };
         let (parts, maker) = tokio::task::spawn_blocking(start).await.map_err(internal)??;
         let mut written = Written { files: Vec::new(), prompts: BTreeSet::new(), alive: 0, activations: 0 };
         for part in parts {
             let count = part.len() as u64;
-            let (maker, name, contexts) = (Arc::clone(&maker), self.name(source), Arc::clone(contexts));
-            let make = move || -> Result<_> {
-                let made = maker.make(part)?;
-                let used: Vec<u32> = made.iter().flat_map(|one| &one.activity.examples).map(|one| one.prompt).collect();
-                let alive = made.iter().filter(|one| one.activity.max > 0.0).count() as u64;
-                let features = rows::features(&name, &maker.model, &made)?;
-                Ok((features, rows::activations(&name, &made, &contexts)?, used, alive))
+            let own = Arc::clone(&maker);
+            let made = tokio::task::spawn_blocking(move || own.make(part)).await.map_err(internal)?;
+            let mut made = made?;
+            self.attribute(source, prompts, &mut made).await?;
+            written.prompts.extend(made.iter().flat_map(|one| &one.activity.examples).map(|one| one.prompt));
+            written.alive += made.iter().filter(|one| one.activity.max > 0.0).count() as u64;
+            let (model, name, contexts) = (Arc::clone(&maker.model), self.name(source), Arc::clone(contexts));
+            let to_rows = move || -> Result<_> {
+                Ok((rows::features(&name, &model, &made)?, rows::activations(&name, &made, &contexts)?))
             };
-            let (features, activations, used, alive) = tokio::task::spawn_blocking(make).await.map_err(internal)??;
-            written.alive += alive;
+            let (features, activations) = tokio::task::spawn_blocking(to_rows).await.map_err(internal)??;
             written.activations += activations.num_rows() as u64;
-            written.prompts.extend(used);
             written.files.extend(load.write("features", vec![features]).await?);
             written.files.extend(load.write("activations", vec![activations]).await?);
             self.progress.advance(count);
@@ -154,7 +182,7 @@ impl Run {
         let old = batches.iter().find(|batch| batch.num_rows() > 0);
         let old = match old {
             Some(batch) => batch.slice(0, 1),
-            None => self.neurons_row(source, &schema)?,
+            None => self.new_row(source, &schema)?,
         };
         let settings = old.column_by_name("settings").map(|column| cast(column, &DataType::Utf8)).transpose();
         let settings = settings.map_err(internal)?;
@@ -180,8 +208,8 @@ impl Run {
         )
     }
 
-    /// A row for neurons, which need none to be measured.
-    fn neurons_row(&self, source: &NamedSource, schema: &Arc<Schema>) -> Result<RecordBatch> {
+    /// A row for neurons or a vector, which need none to be measured.
+    fn new_row(&self, source: &NamedSource, schema: &Arc<Schema>) -> Result<RecordBatch> {
         let columns = schema.fields().iter().map(|field| new_null_array(field.data_type(), 1)).collect();
         let nullable: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
         let empty = RecordBatch::try_new(Arc::new(Schema::new(nullable)), columns).map_err(internal)?;
@@ -191,7 +219,7 @@ impl Run {
             &[
                 ("model_id", text(&self.options.model)),
                 ("source_id", text(&source.id)),
-                ("set_id", text("neurons")),
+                ("set_id", text(if source.vector.is_some() { VECTORS } else { "neurons" })),
                 ("layer", number(layer_of(&source.id).map_or(config.point.layer, |(layer, _)| layer))),
                 ("hook_point", text(&config.point.to_string())),
                 ("architecture", text(&config.architecture.to_string())),

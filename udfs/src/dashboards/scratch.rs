@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, AsArray, Float32Array, UInt32Array};
-use arrow::datatypes::{Float32Type, UInt32Type};
+use arrow::array::{ArrayRef, AsArray, Float32Array, Float64Array, UInt32Array};
+use arrow::datatypes::{Float32Type, Float64Type, UInt32Type};
 use arrow::record_batch::RecordBatch;
 use latentdb_engine::{Error, ErrorKind, Result};
-use latentdb_runtime::dashboard::Firing;
+use latentdb_runtime::dashboard::{ComponentSums, Firing};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -119,21 +119,103 @@ impl Scratch {
     /// How often each feature of a source fired; `width` features.
     pub(super) fn counts(&self, source: u32, width: usize) -> Result<Vec<u64>> {
         let mut counts = vec![0; width];
-        self.each_batch(source, 0..width as u32, &["source", "feature"], |batch| {
-            for feature in numbers(batch, 1)? {
-                if let Some(count) = counts.get_mut(*feature as usize) {
-                    *count += 1;
+        for segment in self.segments()? {
+            segment.each_batch(source, 0..width as u32, &["source", "feature"], |batch| {
+                for feature in numbers(batch, 1)? {
+                    if let Some(count) = counts.get_mut(*feature as usize) {
+                        *count += 1;
+                    }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            })?;
+        }
         Ok(counts)
     }
 
-    /// All firings of some features of a source, sorted.
+    /// All firings of some features of a source, sorted by [`Firing::key`].
     pub(super) fn firings(&self, source: u32, features: Range<u32>) -> Result<Vec<Firing>> {
         use rayon::prelude::*;
         let mut found = Vec::new();
+        for segment in self.segments()? {
+            segment.append(source, features.clone(), &mut found)?;
+        }
+        found.par_sort_unstable_by_key(Firing::key);
+        Ok(found)
+    }
+
+    /// Lets `look` see the firings of all `width` features of a source, some tokens after the other, sorted by
+    /// [`Firing::place`] and feature.
+    pub(super) fn each_segment(&self, source: u32, width: usize, mut look: impl FnMut(&[Firing])) -> Result<()> {
+        use rayon::prelude::*;
+        for segment in self.segments()? {
+            let mut found = Vec::new();
+            segment.append(source, 0..width as u32, &mut found)?;
+            found.par_sort_unstable_by_key(|firing| (firing.place(), firing.feature));
+            look(&found);
+        }
+        Ok(())
+    }
+
+    fn sums_path(&self, prompts: usize) -> PathBuf {
+        self.folder.join(format!("sums-{prompts:08}.parquet"))
+    }
+
+    /// Writes the sums over the first `prompts` prompts, for each source. To be called before the firings are written.
+    pub(super) fn keep_sums(&self, prompts: usize, sums: &[ComponentSums]) -> Result<()> {
+        let numbers = Float64Array::from_iter_values(sums.iter().flat_map(ComponentSums::to_numbers));
+        let rows = RecordBatch::try_from_iter([("number", Arc::new(numbers) as ArrayRef)]).map_err(internal)?;
+        write_whole(&self.sums_path(prompts), &rows)
+    }
+
+    /// The sums over the first `prompts` prompts.
+    pub(super) fn sums(&self, prompts: usize, mut sums: Vec<ComponentSums>) -> Result<Vec<ComponentSums>> {
+        let path = self.sums_path(prompts);
+        let mut numbers = Vec::new();
+        read_batches(
+            &path,
+            &["number"],
+            |_| None,
+            |batch| {
+                let column = batch.columns().first().and_then(|column| column.as_primitive_opt::<Float64Type>());
+                numbers.extend_from_slice(column.ok_or_else(|| internal("sums are no numbers"))?.values());
+                Ok(())
+            },
+        )?;
+        let mut left = numbers.as_slice();
+        for own in &mut sums {
+            let (now, later) = left.split_at_checked(own.count()).unwrap_or_default();
+            if !own.set_numbers(now) {
+                return Err(damaged(&path, &"it has another number of sums"));
+            }
+            left = later;
+        }
+        Ok(sums)
+    }
+
+    /// Deletes the sums over fewer than `prompts` prompts. What cannot be deleted is only in the way.
+    pub(super) fn forget_sums_before(&self, prompts: usize) {
+        let of = |path: &Path| -> Option<usize> {
+            path.file_name()?.to_str()?.strip_prefix("sums-")?.strip_suffix(".parquet")?.parse().ok()
+        };
+        let all = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        for path in all.filter(|path| of(path).is_some_and(|covered| covered < prompts)) {
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::debug!(path = %path.display(), %error, "old sums stay");
+            }
+        }
+    }
+
+    /// Deletes the folder. What cannot be deleted is only in the way.
+    pub(super) fn remove(self) {
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            tracing::warn!(folder = %self.folder.display(), %error, "could not delete the folder of a finished run");
+        }
+    }
+}
+
+impl Segment {
+    /// Appends the firings of some features of a source.
+    fn append(&self, source: u32, features: Range<u32>, found: &mut Vec<Firing>) -> Result<()> {
         self.each_batch(source, features, &["source", "feature", "prompt", "position", "value"], |batch| {
             let values = batch.columns().get(4).and_then(|column| column.as_primitive_opt::<Float32Type>());
             let values = values.ok_or_else(|| internal("a segment has no values"))?.values();
@@ -145,12 +227,10 @@ impl Scratch {
                 value: *value,
             }));
             Ok(())
-        })?;
-        found.par_sort_unstable_by_key(Firing::key);
-        Ok(found)
+        })
     }
 
-    /// Reads the rows of some features of a source from every segment.
+    /// Reads the rows of some features of a source.
     fn each_batch(
         &self,
         source: u32,
@@ -158,36 +238,40 @@ impl Scratch {
         columns: &[&str],
         mut read: impl FnMut(&RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        for segment in self.segments()? {
-            let damaged = |error: &dyn std::fmt::Display| {
-                Error::new(ErrorKind::Corrupt, format!("{} cannot be read: {error}", segment.path.display()))
-                    .with_hint("delete the folder that it is in, and the run starts from the beginning")
-            };
-            let file = File::open(&segment.path).map_err(|error| damaged(&error))?;
-            let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(&error))?;
-            let groups = groups_with(builder.metadata(), source, &features);
-            let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-            let builder = builder.with_row_groups(groups).with_projection(mask).with_batch_size(GROUP_ROWS);
-            for batch in builder.build().map_err(|error| damaged(&error))? {
-                let batch = batch.map_err(|error| damaged(&error))?;
-                let keys = numbers(&batch, 0)?.iter().zip(numbers(&batch, 1)?);
-                let keys: Vec<(u32, u32)> = keys.map(|(source, feature)| (*source, *feature)).collect();
-                let first = keys.partition_point(|key| *key < (source, features.start));
-                let end = keys.partition_point(|key| *key < (source, features.end));
-                if first < end {
-                    read(&batch.slice(first, end - first))?;
-                }
-            }
-        }
-        Ok(())
+        let groups = |metadata: &ParquetMetaData| Some(groups_with(metadata, source, &features));
+        read_batches(&self.path, columns, groups, |batch| {
+            let keys = numbers(batch, 0)?.iter().zip(numbers(batch, 1)?);
+            let keys: Vec<(u32, u32)> = keys.map(|(source, feature)| (*source, *feature)).collect();
+            let first = keys.partition_point(|key| *key < (source, features.start));
+            let end = keys.partition_point(|key| *key < (source, features.end));
+            if first < end { read(&batch.slice(first, end - first)) } else { Ok(()) }
+        })
     }
+}
 
-    /// Deletes the folder. What cannot be deleted is only in the way.
-    pub(super) fn remove(self) {
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
-            tracing::warn!(folder = %self.folder.display(), %error, "could not delete the folder of a finished run");
-        }
+/// Reads some columns of a file, in the row groups that `groups` names, or in all.
+fn read_batches(
+    path: &Path,
+    columns: &[&str],
+    groups: impl Fn(&ParquetMetaData) -> Option<Vec<usize>>,
+    mut read: impl FnMut(&RecordBatch) -> Result<()>,
+) -> Result<()> {
+    let file = File::open(path).map_err(|error| damaged(path, &error))?;
+    let mut builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(path, &error))?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    if let Some(groups) = groups(builder.metadata()) {
+        builder = builder.with_row_groups(groups);
     }
+    let reader = builder.with_projection(mask).with_batch_size(GROUP_ROWS).build();
+    for batch in reader.map_err(|error| damaged(path, &error))? {
+        read(&batch.map_err(|error| damaged(path, &error))?)?;
+    }
+    Ok(())
+}
+
+fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("{} cannot be read: {reason}", path.display()))
+        .with_hint("delete the folder that it is in, and the run starts from the beginning")
 }
 
 /// Deletes the folders of runs that nobody has taken up again for a long time. What cannot be read or deleted stays.

@@ -6,14 +6,14 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use latentdb_engine::{Engine, Parameter, Procedure, Result, ScalarValue};
+use latentdb_engine::{Engine, Notices, Parameter, Procedure, Result, ScalarValue};
 
 use super::{EvalOptions, Evaluated};
 use crate::arguments::internal;
 use crate::corpus::Corpus;
 use crate::library::WeakModels;
 use crate::procedures::{Arguments, attached, corpus_options, corpus_parameters, needed, optional};
-use crate::progress::Logged;
+use crate::progress::Told;
 
 /// The procedure.
 #[derive(Debug)]
@@ -64,10 +64,10 @@ impl Procedure for EvalSource {
         ]))
     }
 
-    async fn call(&self, engine: &Engine, arguments: Vec<ScalarValue>) -> Result<Vec<RecordBatch>> {
+    async fn call(&self, engine: &Engine, arguments: Vec<ScalarValue>, notices: &Notices) -> Result<Vec<RecordBatch>> {
         let models = attached(&self.models)?;
         let options = options(&Arguments::new(self, arguments))?;
-        let found = Box::pin(models.eval_sources(engine, options, Arc::new(Logged))).await?;
+        let found = Box::pin(models.eval_sources(engine, options, Arc::new(Told::new(notices)))).await?;
         Ok(vec![answer(self.columns(), &found)?])
     }
 }

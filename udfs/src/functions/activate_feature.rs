@@ -14,8 +14,9 @@ use super::{Operation, fold_decoder_norm, ignore_bos, prepend_bos, text};
 use crate::address::{FeatureAddress, ProbeAddress};
 use crate::arguments::Arguments;
 use crate::failure::from_runtime;
-use crate::library::{Models, Reading, StoredVector};
+use crate::library::{Models, Reading};
 use crate::rows::{fields, lists, rows_of};
+use crate::user_vectors::StoredVector;
 
 #[derive(Debug)]
 pub(super) struct ActivateFeature;
@@ -71,7 +72,7 @@ async fn group(models: &Models, arguments: &Arguments, rows: &[usize]) -> Result
     let (worker, probe) = match ProbeAddress::parse(arguments.text("feature", first)?)? {
         ProbeAddress::Feature(address) => feature(models, &address, reading).await?,
         ProbeAddress::Vector(id) => {
-            let StoredVector { model, point, components } = models.vector(&id).await?;
+            let StoredVector { model, point, components, .. } = models.user_vectors().get(&id).await?;
             (models.worker(&model).await?, Probe::Vector { point, vector: Arc::new(components) })
         }
     };

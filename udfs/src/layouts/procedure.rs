@@ -6,14 +6,14 @@ use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
-use latentdb_engine::{Engine, Parameter, Procedure, Result, ScalarValue};
+use latentdb_engine::{Engine, Notices, Parameter, Procedure, Result, ScalarValue};
 use latentdb_runtime::layout::LayoutSettings;
 
 use super::{LayoutOptions, Vectors};
 use crate::arguments::internal;
 use crate::library::WeakModels;
 use crate::procedures::{Arguments, attached, count, needed, optional};
-use crate::progress::Logged;
+use crate::progress::Told;
 
 /// The procedure.
 #[derive(Debug)]
@@ -58,10 +58,10 @@ impl Procedure for LayoutFeatures {
         Arc::new(Schema::new(vec![integer("placed"), integer("unplaced"), integer("clusters")]))
     }
 
-    async fn call(&self, engine: &Engine, arguments: Vec<ScalarValue>) -> Result<Vec<RecordBatch>> {
+    async fn call(&self, engine: &Engine, arguments: Vec<ScalarValue>, notices: &Notices) -> Result<Vec<RecordBatch>> {
         let models = attached(&self.models)?;
         let options = options(&Arguments::new(self, arguments))?;
-        let found = Box::pin(models.layout_features(engine, options, Arc::new(Logged))).await?;
+        let found = Box::pin(models.layout_features(engine, options, Arc::new(Told::new(notices)))).await?;
         let counts = [found.placed, found.unplaced, found.clusters];
         let columns = counts.iter().map(|count| Arc::new(Int64Array::from(vec![*count as i64])) as ArrayRef);
         Ok(vec![RecordBatch::try_new(self.columns(), columns.collect()).map_err(internal)?])

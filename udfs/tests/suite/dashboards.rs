@@ -5,16 +5,17 @@ use latentdb_engine::ErrorKind;
 use crate::golden::{EXPECTED, Tiny, assert_close, numbers, quoted, real_lists, reals, texts};
 
 /// Tokens of a prompt; some of the texts are longer, some shorter.
-const LENGTH: usize = 12;
+pub(crate) const LENGTH: usize = 12;
 
-fn call(sources: &str, options: &str) -> String {
+/// Makes dashboards of `sources` from the golden file's texts.
+pub(crate) fn call(sources: &str, options: &str) -> String {
     let texts: Vec<String> = EXPECTED.iter().map(|expected| format!("({})", quoted(&expected.text))).collect();
     let corpus = format!("SELECT text FROM (VALUES {}) AS d(text)", texts.join(", "));
     format!("CALL generate_dashboards('tiny', '{sources}', {}, context_length => {LENGTH}{options})", quoted(&corpus))
 }
 
 /// Activations of a feature on each prompt; BOS, which is masked, counts as silent.
-fn acts(source: &str, feature: usize) -> Vec<Vec<f32>> {
+pub(crate) fn acts(source: &str, feature: usize) -> Vec<Vec<f32>> {
     let of_prompt = |prompt: &crate::golden::Expected| {
         let rows = prompt.sources[source].acts.iter().take(LENGTH).enumerate();
         rows.map(|(position, row)| if position == 0 { 0.0 } else { row[feature].max(0.0) }).collect()

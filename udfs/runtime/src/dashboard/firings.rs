@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::components::ComponentSums;
 use crate::Result;
 use crate::ops::with_values;
 use crate::service::{Parts, Pass, Wants};
@@ -29,6 +30,11 @@ impl Firing {
     pub fn key(&self) -> (u32, u32, u32) {
         (self.feature, self.prompt, self.position)
     }
+
+    /// The token at which it is.
+    pub fn place(&self) -> (u32, u32) {
+        (self.prompt, self.position)
+    }
 }
 
 /// Finds all firings of some sources in one pass of the model.
@@ -40,14 +46,30 @@ pub struct Firings {
     /// Number of the first prompt.
     first_prompt: u32,
     prompts_read: u32,
-    found: Vec<Vec<Firing>>,
+    found: Found,
+}
+
+/// What was found in each source.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Firings of each, in no order.
+    pub firings: Vec<Vec<Firing>>,
+    /// Sums with what each reads; none if they were not asked for.
+    pub sums: Vec<ComponentSums>,
 }
 
 impl Firings {
     /// Looks in `sources` at all tokens but the `masked` ones. Prompts are numbered from `first_prompt` on.
     pub fn new(sources: Vec<Arc<Source>>, masked: Arc<HashSet<u32>>, first_prompt: u32) -> Self {
-        let found = sources.iter().map(|_| Vec::new()).collect();
+        let firings = sources.iter().map(|_| Vec::new()).collect();
+        let found = Found { firings, sums: Vec::new() };
         Self { sources, masked, first_prompt, prompts_read: 0, found }
+    }
+
+    /// Adds to `sums` of each source as well.
+    pub fn with_sums(mut self, sums: Vec<ComponentSums>) -> Self {
+        self.found.sums = sums;
+        self
     }
 }
 
@@ -59,8 +81,7 @@ struct Row {
 }
 
 impl Pass for Firings {
-    /// For each source, its firings; in no order.
-    type Answer = Vec<Vec<Firing>>;
+    type Answer = Found;
 
     fn wants(&self) -> Wants {
         Wants::points(self.sources.iter().map(|source| source.config().point))
@@ -69,12 +90,23 @@ impl Pass for Firings {
     fn read(&mut self, parts: &Parts<'_>) -> Result<()> {
         let sequences = parts.sequences();
         let rows = self.rows(parts, &sequences);
-        for (source, found) in self.sources.iter().zip(&mut self.found) {
+        let first_prompt = self.first_prompt + self.prompts_read;
+        for (number, (source, found)) in self.sources.iter().zip(&mut self.found.firings).enumerate() {
             let activations = parts.value(source.config().point)?;
+            let known = found.len();
             source.encode_in_blocks(&activations, &sequences, |block| {
                 parts.check_awaited()?;
                 collect(&block, &rows, found)
             })?;
+            if let Some(sums) = self.found.sums.get_mut(number) {
+                let new = found.get_mut(known..).unwrap_or_default();
+                new.par_sort_unstable_by_key(Firing::key);
+                let row_of = |firing: &Firing| {
+                    let sequence = sequences.get((firing.prompt - first_prompt) as usize);
+                    sequence.map_or(usize::MAX, |rows| rows.start + firing.position as usize)
+                };
+                with_values(&activations, |x, _| sums.take(x, rows.iter().map(|row| row.row), new, row_of))?;
+            }
         }
         self.prompts_read += sequences.len() as u32;
         Ok(())

@@ -44,16 +44,41 @@ impl Directions {
         &self.unit
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.unit.dim(0).unwrap_or(0)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// For each of some of the vectors, `rows`, the `k` others with the largest cosines, nearest first.
     ///
     /// # Errors
     /// If there are no such vectors.
     pub fn nearest(&self, rows: Range<usize>, k: usize) -> Result<Vec<Vec<(u32, f32)>>> {
-        let some = self.unit.narrow(0, rows.start, rows.len())?;
-        let cosines = some.matmul(&self.unit.t()?)?;
+        let cosines = self.cosines(rows.clone(), self)?;
         with_values(&cosines, |values, width| {
             let cosines = values.par_chunks_exact(width.max(1)).zip(rows.start as u32..rows.end as u32);
             cosines.map(|(row, own)| top_k(row, k, |index, _| index != own)).collect()
         })
+    }
+
+    /// For each of some of the vectors, `rows`, the `k` of `others` with the largest cosines, nearest first.
+    ///
+    /// # Errors
+    /// If there are no such vectors, or the others are not as wide.
+    pub fn nearest_in(&self, rows: Range<usize>, others: &Self, k: usize) -> Result<Vec<Vec<(u32, f32)>>> {
+        let cosines = self.cosines(rows, others)?;
+        with_values(&cosines, |values, width| {
+            values.par_chunks_exact(width.max(1)).map(|row| top_k(row, k, |_, _| true)).collect()
+        })
+    }
+
+    /// `[rows, others]`
+    fn cosines(&self, rows: Range<usize>, others: &Self) -> Result<Tensor> {
+        Ok(self.unit.narrow(0, rows.start, rows.len())?.matmul(&others.unit.t()?)?)
     }
 }

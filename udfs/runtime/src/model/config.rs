@@ -9,7 +9,7 @@ use super::activation::Activation;
 use super::families;
 use super::norm::NormKind;
 use super::rope::Rope;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Place, Result};
 
 /// A family of models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -115,6 +115,18 @@ pub struct Config {
 const FILE: &str = "config.json";
 
 impl Config {
+    /// Values of a position at `place`; none for attention weights, of which there are as many as positions.
+    pub fn width(&self, place: Place) -> Option<usize> {
+        match place {
+            Place::Pattern => None,
+            Place::Query | Place::Z => Some(self.n_heads * self.d_head),
+            Place::Key | Place::Value => Some(self.n_kv_heads * self.d_head),
+            Place::MlpPre | Place::MlpPreLinear | Place::MlpPost => Some(self.d_mlp),
+            Place::Logits => Some(self.d_vocab),
+            _ => Some(self.d_model),
+        }
+    }
+
     /// Reads `config.json` in a model's directory.
     ///
     /// # Errors

@@ -209,13 +209,6 @@ impl Pass for Activate {
     }
 }
 
-/// Activations of all features of `source` on a prompt: `[T, F]`.
-pub(super) fn part_features(source: &Source, part: &Part<'_>) -> Result<candle_core::Tensor> {
-    let activations = part.value(source.config().point)?;
-    let rows: Range<usize> = 0..activations.dim(0)?;
-    source.encode(&activations, &[rows])
-}
-
 /// Whether the prompt starts with the model's BOS token.
 pub(super) fn starts_with_bos(part: &Part<'_>) -> bool {
     let bos = part.model().tokenizer().bos();

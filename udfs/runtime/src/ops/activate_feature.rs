@@ -2,16 +2,16 @@
 //! which tokens it came from.
 //!
 //! Follows `/activation/single` of Neuronpedia's inference server: an SAE's value on a BOS token counts as 0 wherever it stands, and a prompt
-//! that has one loses its first position; neurons and vectors are left as they are. Direct feature attribution is its
-//! `dfa_from_v_and_probs`: `dfa[s] = Σ_h P[h, dest, s] · (v[s, h] · W_enc[h])`, where `dest` is the feature's strongest position.
+//! that has one loses its first position; neurons and vectors are left as they are. Direct feature attribution
+//! ([`HeadReads`]) is of the feature's strongest position.
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 
 use super::activate::{first_maximum, starts_with_bos};
+use super::attribution::HeadReads;
 use super::matrix::values;
-use crate::model::Model;
 use crate::service::{Part, Parts, Pass, Wants};
 use crate::source::{Architecture, Source};
 use crate::{Error, ErrorKind, Place, Point, Result};
@@ -80,11 +80,6 @@ impl ActivateFeature {
         Self { probe, ignore_bos, with_attribution, found: Vec::new() }
     }
 
-    fn points(&self) -> [Point; 3] {
-        let point = self.probe.point();
-        [point, Point::new(Place::Value, point.layer), Point::new(Place::Pattern, point.layer)]
-    }
-
     fn measure(&self, part: &Part<'_>) -> Result<Vec<f32>> {
         let activations = part.value(self.probe.point())?;
         match &self.probe {
@@ -125,36 +120,9 @@ impl ActivateFeature {
         if !self.with_attribution {
             return Ok(None);
         }
-        let [_, value, pattern] = self.points();
-        let weights = source.encoder_vector(*index)?;
-        attribute(part.model(), &part.value(value)?, &part.pattern(pattern)?, &weights, target).map(Some)
+        let reads = HeadReads::of(part, self.probe.point().layer)?;
+        reads.attribute(&source.encoder_vector(*index)?, target).map(Some)
     }
-}
-
-/// `dfa[s] = Σ_h P[h, target, s] · (v[s, h] · W[h])`: `value` is `[T, Hkv·dh]`, `pattern` `[H, T, T]`, `weights` `[H·dh]`.
-fn attribute(model: &Model, value: &Tensor, pattern: &Tensor, weights: &[f32], target: usize) -> Result<Vec<f32>> {
-    let config = model.config();
-    let (heads, key_heads, width) = (config.n_heads, config.n_kv_heads, config.d_head);
-    if weights.len() != heads * width || key_heads == 0 {
-        return Err(Error::new(
-            ErrorKind::InvalidInput,
-            format!("the source reads {} values, and {heads} heads of {width} give {}", weights.len(), heads * width),
-        ));
-    }
-    let value = value.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec2::<f32>()?;
-    let seen =
-        pattern.narrow(1, target, 1)?.squeeze(1)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?.to_vec2::<f32>()?;
-    let shared = heads / key_heads;
-    let from = |position: usize, row: &[f32]| -> f32 {
-        let per_head = weights.chunks_exact(width).zip(&seen).enumerate().map(|(head, (weights, seen))| {
-            let start = head / shared.max(1) * width;
-            let read = row.get(start..start + width).unwrap_or_default();
-            let dot: f32 = read.iter().zip(weights).map(|(value, weight)| value * weight).sum();
-            seen.get(position).copied().unwrap_or_default() * dot
-        });
-        per_head.sum()
-    };
-    Ok(value.iter().enumerate().map(|(position, row)| from(position, row)).collect())
 }
 
 impl Pass for ActivateFeature {
@@ -162,8 +130,9 @@ impl Pass for ActivateFeature {
     type Answer = Vec<FeatureValues>;
 
     fn wants(&self) -> Wants {
-        let [point, value, pattern] = self.points();
-        if self.with_attribution { Wants::points([point, value, pattern]) } else { Wants::points([point]) }
+        let point = self.probe.point();
+        let of_heads = self.with_attribution.then(|| HeadReads::points(point.layer));
+        Wants::points([point].into_iter().chain(of_heads.into_iter().flatten()))
     }
 
     fn read(&mut self, parts: &Parts<'_>) -> Result<()> {

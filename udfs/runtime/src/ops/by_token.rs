@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
-use super::activate::{part_features, starts_with_bos};
+use rayon::prelude::*;
+
+use super::activate::starts_with_bos;
 use super::matrix::with_values;
-use super::ranking::top_k;
+use super::ranking::{by_value, top_k};
 use crate::Result;
 use crate::service::{Parts, Pass, Wants};
-use crate::source::Source;
+use crate::source::{Block, Source};
 
 /// The operation.
 #[derive(Debug)]
@@ -41,6 +43,22 @@ impl ActivateByToken {
     }
 }
 
+impl ActivateByToken {
+    /// Takes the strongest features of a block in: `best` has a list for each row, most active first.
+    fn look(&self, block: &Block, best: &mut [Vec<(u32, f32)>]) -> Result<()> {
+        let first_feature = block.first_feature as u32;
+        let own = best.get_mut(block.rows.clone()).unwrap_or_default();
+        with_values(&block.values, |values, width| {
+            own.par_iter_mut().zip(values.par_chunks_exact(width.max(1))).for_each(|(best, row)| {
+                let found = top_k(row, self.top_k, |_, value| value != 0.0);
+                best.extend(found.into_iter().map(|(feature, value)| (first_feature + feature, value)));
+                best.sort_unstable_by(|one, other| by_value(*one, *other));
+                best.truncate(self.top_k);
+            });
+        })
+    }
+}
+
 impl Pass for ActivateByToken {
     type Answer = Vec<Vec<TokenFeatures>>;
 
@@ -49,20 +67,20 @@ impl Pass for ActivateByToken {
     }
 
     fn read(&mut self, parts: &Parts<'_>) -> Result<()> {
-        parts.each(|part| {
-            let encoded = part_features(&self.source, part)?;
-            let skipped = usize::from(self.ignore_bos && starts_with_bos(part));
-            let found = with_values(&encoded, |values, width| {
-                let rows = values.chunks_exact(width.max(1)).enumerate().skip(skipped);
-                rows.map(|(position, row)| TokenFeatures {
-                    position,
-                    features: top_k(row, self.top_k, |_, value| value != 0.0),
-                })
-                .collect()
-            })?;
-            self.found.push(found);
-            Ok(())
-        })
+        let sequences = parts.sequences();
+        let activations = parts.value(self.source.config().point)?;
+        let mut best = vec![Vec::new(); activations.dim(0)?];
+        self.source.encode_in_blocks(&activations, &sequences, |block| {
+            parts.check_awaited()?;
+            self.look(&block, &mut best)
+        })?;
+        let mut best = best.into_iter();
+        for (part, rows) in parts.iter().zip(&sequences) {
+            let skipped = usize::from(self.ignore_bos && starts_with_bos(&part));
+            let own = best.by_ref().take(rows.len()).enumerate().skip(skipped);
+            self.found.push(own.map(|(position, features)| TokenFeatures { position, features }).collect());
+        }
+        Ok(())
     }
 
     fn finish(self) -> Result<Self::Answer> {

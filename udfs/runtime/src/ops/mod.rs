@@ -6,6 +6,7 @@
 mod activate;
 mod activate_feature;
 mod attention;
+mod attribution;
 mod by_token;
 mod hidden;
 mod lens;
@@ -13,6 +14,7 @@ mod matrix;
 mod ranking;
 mod similar;
 
+pub(crate) use attribution::HeadReads;
 pub(crate) use matrix::with_values;
 pub(crate) use ranking::top_k;
 

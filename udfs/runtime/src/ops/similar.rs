@@ -3,9 +3,9 @@
 //! As Neuronpedia's `sae-topk-by-decoder-cossim`: `cos = (W_dec[i] · q) / max(‖W_dec[i]‖ · ‖q‖, 1e-8)`, norms in f32,
 //! and a row that is not a number is the least like anything.
 
-use candle_core::{DType, Tensor};
+use rayon::prelude::*;
 
-use super::matrix::values;
+use super::matrix::with_values;
 use super::ranking::top_k;
 use crate::source::Source;
 use crate::{Error, ErrorKind, Result};
@@ -18,7 +18,7 @@ const LEAST_NORM: f32 = 1e-8;
 /// # Errors
 /// `InvalidInput` if the direction is not as wide as the decoder.
 pub fn nearest_directions(source: &Source, direction: &[f32], k: usize) -> Result<Vec<(u32, f32)>> {
-    let decoder = source.decoder()?.to_dtype(DType::F32)?;
+    let decoder = source.decoder()?;
     let (_, width) = decoder.dims2()?;
     if width != direction.len() {
         return Err(Error::new(
@@ -27,11 +27,16 @@ pub fn nearest_directions(source: &Source, direction: &[f32], k: usize) -> Resul
         )
         .with_hint("only sources that write to activations of one width can be compared"));
     }
-    let norm = direction.iter().map(|value| value * value).sum::<f32>().sqrt();
-    let query = Tensor::new(direction, decoder.device())?.unsqueeze(1)?;
-    let products = values(&decoder.matmul(&query)?)?;
-    let norms = values(&decoder.sqr()?.sum_keepdim(1)?.sqrt()?)?;
+    let norm = length(direction);
+    let cosine = |row: &[f32]| {
+        let product: f32 = row.iter().zip(direction).map(|(one, other)| one * other).sum();
+        product / (length(row) * norm).max(LEAST_NORM)
+    };
     let cosines: Vec<f32> =
-        products.iter().zip(norms).map(|(product, other)| product / (norm * other).max(LEAST_NORM)).collect();
+        with_values(&decoder, |values, width| values.par_chunks_exact(width.max(1)).map(cosine).collect())?;
     Ok(top_k(&cosines, k, |_, _| true))
+}
+
+fn length(vector: &[f32]) -> f32 {
+    vector.iter().map(|value| value * value).sum::<f32>().sqrt()
 }

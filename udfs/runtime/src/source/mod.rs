@@ -122,6 +122,34 @@ impl Source {
         Self { config, encoder: Encoder::Identity, weights: None, unit: None, decoder_norms: None, device: Device::Cpu }
     }
 
+    /// A direction as a source of one feature: `relu(x · vector)` at `point`, which writes the vector.
+    ///
+    /// # Errors
+    /// `InvalidInput` if a component is not finite, or there is none.
+    pub fn direction(point: Point, vector: &[f32]) -> Result<Self> {
+        if vector.is_empty() || vector.iter().any(|component| !component.is_finite()) {
+            return Err(Error::new(ErrorKind::InvalidInput, "a vector needs components, each a finite number"));
+        }
+        let (width, device) = (vector.len(), Device::Cpu);
+        let decoder = Tensor::new(vector, &device)?.unsqueeze(0)?;
+        let weights = Weights {
+            encoder: decoder.t()?,
+            encoder_bias: Tensor::zeros(1, DType::F32, &device)?,
+            decoder_bias: Tensor::zeros(width, DType::F32, &device)?,
+            decoder,
+            threshold: None,
+            gate: None,
+            skip: None,
+            attention: Vec::new(),
+            is_tied: true,
+        };
+        let encoder = Encoder::new(Activation::Relu, &weights, None)?;
+        let decoder_norms = Some(weights.decoder_norms()?.to_vec1()?);
+        let neurons = Self::neurons(point.layer, width);
+        let config = Config { architecture: Architecture::Standard, d_sae: 1, point, ..neurons.config };
+        Ok(Self { config, encoder, weights: Some(weights), unit: None, decoder_norms, device })
+    }
+
     /// What it is.
     pub fn config(&self) -> &Config {
         &self.config

@@ -102,7 +102,7 @@ async fn firings_are_what_is_above_zero_in_the_whole_matrix() {
     for architecture in ["standard", "topk"] {
         let source = source(folder.path(), architecture, worker.model().config().d_model);
         let pass = Firings::new(vec![Arc::clone(&source)], Arc::new(HashSet::from([masked])), 100);
-        let mut found = worker.run(prompts(), pass).await.unwrap().remove(0);
+        let mut found = worker.run(prompts(), pass).await.unwrap().firings.remove(0);
         found.sort_unstable_by_key(Firing::key);
         assert!(found.windows(2).all(|pair| pair[0].key() < pair[1].key()), "each is found once");
         let mut expected = 0;
