@@ -8,6 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 /// Each crate of ours and the crates of ours it may use.
 const ARROWS: &[(&str, &[&str])] = &[
     ("latentdb-engine", &[]),
+    ("latentdb-vectors", &[]),
     ("latentdb-runtime", &[]),
     ("latentdb-udfs", &["latentdb-engine", "latentdb-runtime"]),
     ("latentdb-datasets", &["latentdb-engine"]),
@@ -17,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Libraries that a crate must not use directly, because another crate stands in front of them.
 const BEHIND: &[(&str, &[&str])] = &[
     ("latentdb-engine", &["pgwire", "axum", "candle-core", "reqwest", "clap"]),
+    ("latentdb-vectors", &["datafusion", "arrow", "parquet", "deltalake-core", "tokio"]),
     ("latentdb-runtime", &["datafusion", "arrow", "deltalake-core", "pgwire", "axum"]),
     ("latentdb-udfs", &["datafusion", "candle-core", "deltalake-core", "pgwire", "axum"]),
     ("latentdb-datasets", &["datafusion", "deltalake-core", "pgwire", "rusqlite"]),

@@ -1,0 +1,4 @@
+//! The inner loops, for the widest instructions that the running processor has.
+
+pub(crate) mod bytes;
+pub(crate) mod floats;
