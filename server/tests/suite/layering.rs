@@ -7,7 +7,8 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 /// Each crate of ours and the crates of ours it may use.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("latentdb-engine", &[]),
+    ("latentdb-engine", &["latentdb-text", "latentdb-vectors"]),
+    ("latentdb-text", &[]),
     ("latentdb-vectors", &[]),
     ("latentdb-runtime", &[]),
     ("latentdb-udfs", &["latentdb-engine", "latentdb-runtime"]),
@@ -17,11 +18,12 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Libraries that a crate must not use directly, because another crate stands in front of them.
 const BEHIND: &[(&str, &[&str])] = &[
-    ("latentdb-engine", &["pgwire", "axum", "candle-core", "reqwest", "clap"]),
+    ("latentdb-engine", &["pgwire", "axum", "candle-core", "reqwest", "clap", "tantivy"]),
+    ("latentdb-text", &["datafusion", "arrow", "parquet", "deltalake-core", "pgwire", "axum", "candle-core"]),
     ("latentdb-vectors", &["datafusion", "arrow", "parquet", "deltalake-core", "tokio"]),
     ("latentdb-runtime", &["datafusion", "arrow", "deltalake-core", "pgwire", "axum"]),
-    ("latentdb-udfs", &["datafusion", "candle-core", "deltalake-core", "pgwire", "axum"]),
-    ("latentdb-datasets", &["datafusion", "deltalake-core", "pgwire", "rusqlite"]),
+    ("latentdb-udfs", &["datafusion", "candle-core", "deltalake-core", "pgwire", "axum", "tantivy"]),
+    ("latentdb-datasets", &["datafusion", "deltalake-core", "pgwire", "rusqlite", "tantivy"]),
     (
         "latentdb-server",
         &["datafusion", "deltalake-core", "parquet", "rusqlite", "object_store", "candle-core", "tantivy"],
