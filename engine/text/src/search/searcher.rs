@@ -13,7 +13,7 @@ use super::top::Top;
 use super::{plan, same_analysis};
 use crate::error::{Error, Result};
 use crate::query::{Node, Query};
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentBuilder};
 
 /// A row that a query matches.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,6 +90,35 @@ impl Searcher {
         for (row, score) in places {
             let known = row < part.segment.rows() && !part.segment.nulls().contains(row);
             *score = known.then(|| cursor.score(row)).flatten().unwrap_or(0.0);
+        }
+        Ok(scores)
+    }
+
+    /// The scores that `texts` have, whether or not they are in a segment; `None` for NULL, 0 where `query` does not match.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` where query and segments are of different analyses.
+    pub fn scores_of<T: AsRef<str>>(
+        &self,
+        query: &Query,
+        texts: impl IntoIterator<Item = Option<T>>,
+    ) -> Result<Vec<Option<f32>>> {
+        // Put into a segment of their own, texts are weighed by the same code as rows are, and so to the last bit.
+        let mut builder = SegmentBuilder::new(query.analysis())?;
+        for text in texts {
+            builder.add(text.as_ref().map(AsRef::as_ref))?;
+        }
+        let own = builder.finish()?;
+        let mut scores: Vec<_> = (0..own.rows()).map(|row| (!own.nulls().contains(row)).then_some(0.0)).collect();
+        self.statistics.parts.iter().try_for_each(|part| same_analysis(&part.segment, query))?;
+        let (Some(root), Some(reader)) = (query.root(), own.reader()) else { return Ok(scores) };
+        let search = Search::new(&self.statistics, query, root, &own)?;
+        let mut cursor = search.weights.cursor(reader)?;
+        for (row, score) in (0..).zip(&mut scores) {
+            if let Some(score) = score {
+                *score = cursor.score(row).unwrap_or(0.0);
+            }
         }
         Ok(scores)
     }
