@@ -13,7 +13,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use latentdb_text::{Analysis, Limits, Query, Searcher, Segment, SegmentBuilder};
+use latentdb_text::{Analysis, Limits, Query, Searcher, Segment, SegmentBuilder, matching};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use roaring::RoaringBitmap;
@@ -51,6 +51,7 @@ fn main() -> Outcome<()> {
     let five: Vec<Segment> = texts.texts.chunks(rows.div_ceil(5).max(1)).map(build).collect::<Outcome<_>>()?;
     let live: RoaringBitmap = (0..rows as u32).filter(|row| row % 10 != 3).collect();
     let filter: RoaringBitmap = (0..rows as u32).step_by(100).collect();
+    let searched = segment.clone();
     let searchers = [
         Searcher::new([(segment.clone(), None)]),
         Searcher::new(five.into_iter().map(|segment| (segment, None))),
@@ -74,6 +75,23 @@ fn main() -> Outcome<()> {
             }
         );
         println!("{name:<20}{}", times.map(percentiles).join(""));
+    }
+    all_rows(&texts, &searched)
+}
+
+/// Times finding all rows with and without the index.
+fn all_rows(texts: &Texts, segment: &Segment) -> Outcome<()> {
+    println!();
+    for query in texts.queries(2, 3) {
+        let text = query.join(" ");
+        let query = Query::parse(&text, &Limits::default())?;
+        let (rows, indexed) = timed(|| Ok(matching(segment, &query)?))?;
+        let mut matcher = query.matcher();
+        let (count, scanned) = timed(|| Ok(texts.texts.iter().filter(|text| matcher.matches(text)).count() as u64))?;
+        if count != rows.len() {
+            return Err(format!("{text}: {} rows by the index, {count} without it", rows.len()).into());
+        }
+        println!("all {count} rows with {text}: {indexed:.1?} by the index, {scanned:.1?} without it");
     }
     Ok(())
 }

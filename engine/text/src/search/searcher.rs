@@ -28,8 +28,6 @@ pub struct Hit {
 
 /// How many rows of a filter are looked up one by one in the time of one row that is found by going through an index.
 const LOOKUP_COST: u64 = 8;
-/// By how much sums of the same numbers in different orders may differ, relatively, with room to spare.
-const ROUNDING: f32 = 1e-5;
 
 /// Several segments searched as one.
 pub struct Searcher {
@@ -144,8 +142,8 @@ struct Search<'s> {
     /// Tantivy's whole query, which leaves out blocks of rows that cannot be among the best.
     pruning: Box<dyn Weight>,
     weights: Weights,
-    /// Whether the order of adding up can change a score.
-    order_matters: bool,
+    /// By how much, relatively, a score may differ when it is added up in another order; 0 where it cannot.
+    rounding: f32,
 }
 
 impl<'s> Search<'s> {
@@ -154,7 +152,10 @@ impl<'s> Search<'s> {
         let scoring = EnableScoring::enabled_from_statistics_provider(statistics, first.searcher());
         let pruning = plan::node(query, root, first.field()).weight(scoring)?;
         let weights = Weights::new(query, root, first, scoring)?;
-        Ok(Self { statistics, pruning, weights, order_matters: query.positive().len() > 2 })
+        // Two numbers add up to the same in both orders. Of more, each addition rounds by half of the precision.
+        let clauses = query.positive().len();
+        let rounding = if clauses > 2 { clauses as f32 * 2.0 * f32::EPSILON } else { 0.0 };
+        Ok(Self { statistics, pruning, weights, rounding })
     }
 
     /// Offers the rows of one segment to `top`.
@@ -179,7 +180,7 @@ impl<'s> Search<'s> {
             }
         };
         let mut exact = match cursor {
-            _ if !self.order_matters => None,
+            _ if self.rounding == 0.0 => None,
             Some(cursor) => Some(cursor),
             None => Some(self.weights.cursor(reader)?),
         };
@@ -202,11 +203,10 @@ impl<'s> Search<'s> {
     /// a score is `w · g / (1 + g)` with `g = tf / (k1 · (1 − b + b · length / mean))`, and no `g` changes by more than that.
     fn scale(&self, part: &Part) -> Result<f32> {
         let ratio = match (part.segment.bounded_by()?, self.statistics.mean_length()) {
-            (Some(own), Some(all)) if own != all => (own / all).max(all / own) * (1.0 + ROUNDING),
+            (Some(own), Some(all)) if own != all => (own / all).max(all / own) * (1.0 + 8.0 * f32::EPSILON),
             _ => 1.0,
         };
-        let rounding = if self.order_matters { 1.0 - ROUNDING } else { 1.0 };
-        Ok(rounding / ratio)
+        Ok((1.0 - self.rounding) / ratio)
     }
 }
 

@@ -77,7 +77,8 @@ impl About {
 }
 
 impl Segment {
-    /// Maps the segment's file and compares its checksums, for which all of it is read once.
+    /// Maps the segment's file and compares its checksums, for which all of it is read once. They tell of damage, not of a file
+    /// that was made to deceive. The file must not be written to while it is open; to replace it, [`Segment::write`] a new one.
     ///
     /// # Errors
     ///

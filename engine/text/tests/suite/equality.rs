@@ -85,6 +85,23 @@ fn large_segments_find_what_the_definition_says() {
     }
 }
 
+#[test]
+fn long_words_are_found_as_the_definition_says() {
+    let long = |length: usize| "äb".repeat(length);
+    let texts =
+        [long(85), long(86), long(32), format!("{}x", long(31)), format!("{} {}", long(200), long(1))].map(Some);
+    let segment = segment(&texts);
+    for query in
+        [long(85), format!("{}*", long(80)), format!("{}~2", long(32)), format!("\"{0} {0}\"", long(1)), long(1)]
+    {
+        let query = parse(&query);
+        assert_eq!(found(&segment, &query), by_definition(&texts, &query), "{query:?}");
+    }
+    assert_eq!(found(&segment, &parse(&format!("{}~2", long(32)))), [2, 3]);
+    assert_eq!(found(&segment, &parse("äb")), [4]);
+    assert_eq!(found(&segment, &parse("äb*")), [0, 2, 3, 4], "a word of more than 255 bytes is found by nothing");
+}
+
 /// Damerau's distance without moves over swapped letters ("optimal string alignment"), by the textbook's table.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use latentdb_text::{ErrorKind, Hit, Query, Searcher, Segment, matching};
+use latentdb_text::{ErrorKind, Hit, Query, Searcher, Segment, matching, merge};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -151,7 +151,9 @@ fn nothing_better_is_left_out() {
         })
         .collect();
     let (one, many) = (whole(&texts), Cut::new(&texts, 5, 300, &mut random));
-    let (one_searcher, many_searcher) = (one.searcher(), many.searcher());
+    let inputs: Vec<_> = many.segments.iter().map(|(segment, live)| (segment, live.as_ref())).collect();
+    let merged = Cut { segments: vec![(merge(&inputs).unwrap(), None)], places: one.places.clone() };
+    let (one_searcher, many_searcher, merged_searcher) = (one.searcher(), many.searcher(), merged.searcher());
     for query in [
         "w1",
         "w39",
@@ -184,6 +186,7 @@ fn nothing_better_is_left_out() {
             };
             assert_eq!(hits(&one, &one_searcher), expected, "{query:?}, {k} of one segment");
             assert_eq!(hits(&many, &many_searcher), expected, "{query:?}, {k} of several segments");
+            assert_eq!(hits(&merged, &merged_searcher), expected, "{query:?}, {k} of merged segments");
         }
     }
 }

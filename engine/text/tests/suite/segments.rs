@@ -12,6 +12,14 @@ fn sample() -> Segment {
 }
 
 #[test]
+fn searches_may_run_on_any_thread() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Segment>();
+    shared::<latentdb_text::Searcher>();
+    shared::<latentdb_text::Query>();
+}
+
+#[test]
 fn rows_keep_their_order_numbers_and_lengths() {
     let segment = sample();
     assert_eq!((segment.rows(), segment.words()), (5, 309));
