@@ -14,12 +14,12 @@
 //!
 //! It knows neither tables nor SQL, and is the only crate that names tantivy.
 
-mod analysis;
+pub mod analysis;
 mod error;
-mod query;
-mod search;
-mod segment;
-mod snippet;
+pub mod query;
+pub mod search;
+pub mod segment;
+pub mod snippet;
 
 pub use analysis::Analysis;
 pub use error::{Error, ErrorKind, Result};

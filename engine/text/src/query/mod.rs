@@ -53,7 +53,7 @@ impl Default for Limits {
     }
 }
 
-/// A parsed query.
+/// A parsed query; see [`crate::query`] for how one is written.
 pub struct Query {
     text: String,
     analysis: Analysis,

@@ -22,7 +22,7 @@ pub struct Hit {
     pub segment: usize,
     /// Its number there.
     pub row: u32,
-    /// Its score; see the module.
+    /// Its score; see [`crate::search`].
     pub score: f32,
 }
 
