@@ -13,7 +13,7 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use latentdb_text::{Analysis, Limits, Query, Searcher, Segment, SegmentBuilder, matching};
+use latentdb_text::{Analysis, Limits, Query, Searcher, Segment, SegmentBuilder, matching, merge};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use roaring::RoaringBitmap;
@@ -46,9 +46,12 @@ fn main() -> Outcome<()> {
     println!("ours:    built in {built:.1?}, written in {written:.1?}, {size:.1} MB, opened in {opened:.1?}");
 
     let (bare, built) = timed(|| Bare::build(&texts.texts, folder.path()))?;
-    println!("tantivy: built in {built:.1?}, {:.1} MB\n", bare.size as f64 / 1e6);
+    println!("tantivy: built in {built:.1?}, {:.1} MB", bare.size as f64 / 1e6);
 
     let five: Vec<Segment> = texts.texts.chunks(rows.div_ceil(5).max(1)).map(build).collect::<Outcome<_>>()?;
+    let inputs: Vec<_> = five.iter().map(|segment| (segment, None)).collect();
+    let (_, merged) = timed(|| Ok(merge(&inputs)?))?;
+    println!("five segments merged in {merged:.1?}\n");
     let live: RoaringBitmap = (0..rows as u32).filter(|row| row % 10 != 3).collect();
     let filter: RoaringBitmap = (0..rows as u32).step_by(100).collect();
     let searched = segment.clone();
