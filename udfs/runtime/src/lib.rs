@@ -5,6 +5,7 @@
 
 pub mod dashboard;
 mod device;
+pub mod embed;
 mod error;
 pub mod eval;
 pub mod layout;

@@ -10,7 +10,7 @@ use crate::Result;
 
 /// An MLP's activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Activation {
+pub(crate) enum Activation {
     /// `x · Φ(x)`, by the error function.
     Gelu,
     /// GELU by its tanh approximation: `gelu_new`, `gelu_pytorch_tanh`.
@@ -26,7 +26,7 @@ const CHUNK: usize = 16 * 1024;
 
 impl Activation {
     /// Applies the function to every value.
-    pub(super) fn apply(self, x: Tensor) -> Result<Tensor> {
+    pub(crate) fn apply(self, x: Tensor) -> Result<Tensor> {
         if is_plain(&x) {
             x.inplace_op1(&self)?;
             return Ok(x);
@@ -51,15 +51,22 @@ pub(super) fn add_bias(x: Tensor, bias: &Tensor) -> Result<Tensor> {
 
 /// Whether a tensor's values lie in memory one after another, as f32. Only tensors that nobody else holds are handed to
 /// what works in place.
-pub(super) fn is_plain(x: &Tensor) -> bool {
+pub(crate) fn is_plain(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32 && x.is_contiguous()
 }
 
 /// The values of a tensor that [`is_plain`].
-pub(super) fn plain_values<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> candle_core::Result<&'a mut [f32]> {
+pub(crate) fn plain_values<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> candle_core::Result<&'a mut [f32]> {
     let CpuStorage::F32(values) = storage else { candle_core::bail!("a value in place is not f32") };
     let Some((start, end)) = layout.contiguous_offsets() else { candle_core::bail!("a value in place has gaps") };
     values.get_mut(start..end).ok_or_else(|| candle_core::Error::Msg("a layout reaches beyond its storage".to_owned()))
+}
+
+/// As [`plain_values`], only to read.
+pub(crate) fn plain_slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
+    let CpuStorage::F32(values) = storage else { candle_core::bail!("a value to be read is not f32") };
+    let Some((start, end)) = layout.contiguous_offsets() else { candle_core::bail!("a value to be read has gaps") };
+    values.get(start..end).ok_or_else(|| candle_core::Error::Msg("a layout reaches beyond its storage".to_owned()))
 }
 
 impl InplaceOp1 for Activation {
@@ -113,34 +120,33 @@ fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
-/// `x · Φ(x)` with Φ from the error function, by W. J. Cody's rational form of `erfc` as Numerical Recipes gives it,
-/// in f64: its relative error of 1.2e-7 is that of f32.
+/// `x · Φ(x)` with Φ from the error function, by W. J. Cody's rational form of `erfc` as Numerical Recipes gives it, whose
+/// relative error of 1.2e-7 is that of f32. `erfc` is taken of `|x|`, so that what is rounded is the smaller share.
 #[inline(always)]
 fn gelu(x: f32) -> f32 {
-    let z = f64::from(x.abs()) * std::f64::consts::FRAC_1_SQRT_2;
+    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / (1.0 + 0.5 * z);
     let series = [
-        -1.265_512_23,
-        1.000_023_68,
+        -1.265_512_2,
+        1.000_023_7,
         0.374_091_96,
         0.096_784_18,
         -0.186_288_06,
-        0.278_868_07,
-        -1.135_203_98,
-        1.488_515_87,
-        -0.822_152_23,
+        0.278_868_08,
+        -1.135_204,
+        1.488_515_9,
+        -0.822_152_2,
         0.170_872_77,
     ];
     let sum = series.iter().rev().fold(0.0, |sum, coefficient| sum * t + coefficient);
-    let upper = t * (-z * z + sum).exp();
-    let share = if x >= 0.0 { 1.0 - 0.5 * upper } else { 0.5 * upper };
-    (f64::from(x) * share) as f32
+    let upper = 0.5 * t * exp(sum - z * z);
+    x * if x >= 0.0 { 1.0 - upper } else { upper }
 }
 
 /// `e^x` to within two units in the last place, written so that a loop over it becomes vector instructions: the power of
 /// two by the exponent's bits, the rest by a polynomial (Cephes' `expf`).
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;

@@ -143,12 +143,12 @@ impl Config {
     fn parse(text: &str) -> Result<Self> {
         let json: Value =
             serde_json::from_str(text).map_err(|error| Error::new(ErrorKind::BadFile, format!("not JSON: {error}")))?;
-        let fields = Fields { json: &json };
+        let fields = Fields::of(&json);
         let name = fields.text("model_type")?;
         // The text part of a model that also sees.
         let nested = json.get("text_config").filter(|_| name == "gemma3");
         let (name, fields) = match nested {
-            Some(nested) => ("gemma3_text", Fields { json: nested }),
+            Some(nested) => ("gemma3_text", Fields::of(nested)),
             None => (name, fields),
         };
         let config = families::config(Family::named(name)?, &fields)?;
@@ -182,52 +182,56 @@ impl Config {
 }
 
 /// Fields of a configuration, read with errors that name them.
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     json: &'a Value,
 }
 
 impl<'a> Fields<'a> {
+    pub(crate) fn of(json: &'a Value) -> Self {
+        Self { json }
+    }
+
     /// A field that is there and not null.
-    pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
         self.json.get(name).filter(|value| !value.is_null())
     }
 
-    pub(super) fn text(&self, name: &str) -> Result<&'a str> {
+    pub(crate) fn text(&self, name: &str) -> Result<&'a str> {
         self.get(name).and_then(Value::as_str).ok_or_else(|| missing(name, "a text"))
     }
 
-    pub(super) fn size(&self, name: &str) -> Result<usize> {
+    pub(crate) fn size(&self, name: &str) -> Result<usize> {
         self.size_or_none(name)?.ok_or_else(|| missing(name, "a whole number"))
     }
 
-    pub(super) fn size_or_none(&self, name: &str) -> Result<Option<usize>> {
+    pub(crate) fn size_or_none(&self, name: &str) -> Result<Option<usize>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let size = value.as_u64().and_then(|value| usize::try_from(value).ok());
         size.map(Some).ok_or_else(|| missing(name, "a whole number"))
     }
 
-    pub(super) fn number_or(&self, name: &str, otherwise: f64) -> Result<f64> {
+    pub(crate) fn number_or(&self, name: &str, otherwise: f64) -> Result<f64> {
         match self.get(name) {
             Some(value) => value.as_f64().ok_or_else(|| missing(name, "a number")),
             None => Ok(otherwise),
         }
     }
 
-    pub(super) fn number_or_none(&self, name: &str) -> Option<f64> {
+    pub(crate) fn number_or_none(&self, name: &str) -> Option<f64> {
         self.get(name).and_then(Value::as_f64)
     }
 
-    pub(super) fn flag_or(&self, name: &str, otherwise: bool) -> bool {
+    pub(crate) fn flag_or(&self, name: &str, otherwise: bool) -> bool {
         self.get(name).and_then(Value::as_bool).unwrap_or(otherwise)
     }
 
     /// A nested object.
-    pub(super) fn nested(&self, name: &str) -> Option<Self> {
+    pub(crate) fn nested(&self, name: &str) -> Option<Self> {
         self.get(name).filter(|value| value.is_object()).map(|json| Self { json })
     }
 
     /// The activation function that a field names.
-    pub(super) fn activation(&self, name: &str) -> Result<Activation> {
+    pub(crate) fn activation(&self, name: &str) -> Result<Activation> {
         match self.text(name)? {
             "gelu" => Ok(Activation::Gelu),
             "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),

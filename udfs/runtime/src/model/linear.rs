@@ -6,14 +6,14 @@ use crate::Result;
 
 /// Weight `[in, out]`, which may be a transposed view of what the file has, and bias `[out]`.
 #[derive(Debug, Clone)]
-pub(super) struct Linear {
+pub(crate) struct Linear {
     weight: Tensor,
     bias: Option<Tensor>,
 }
 
 impl Linear {
     /// From a weight `[out, in]`, as PyTorch's `Linear` keeps it.
-    pub(super) fn from_rows(weight: &Tensor, bias: Option<Tensor>) -> Result<Self> {
+    pub(crate) fn from_rows(weight: &Tensor, bias: Option<Tensor>) -> Result<Self> {
         Ok(Self { weight: weight.t()?, bias })
     }
 
@@ -23,7 +23,7 @@ impl Linear {
     }
 
     /// `[N, in]` to `[N, out]`.
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = x.matmul(&self.weight)?;
         Ok(match &self.bias {
             Some(bias) => super::activation::add_bias(y, bias)?,
@@ -41,12 +41,12 @@ impl Linear {
         Ok(self.weight.narrow(1, output, 1)?)
     }
 
-    pub(super) fn size_in_bytes(&self) -> usize {
+    pub(crate) fn size_in_bytes(&self) -> usize {
         bytes(&self.weight) + self.bias.as_ref().map_or(0, bytes)
     }
 }
 
 /// Bytes of a tensor's values.
-pub(super) fn bytes(tensor: &Tensor) -> usize {
+pub(crate) fn bytes(tensor: &Tensor) -> usize {
     tensor.elem_count() * tensor.dtype().size_in_bytes()
 }

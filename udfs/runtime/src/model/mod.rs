@@ -22,9 +22,13 @@ mod transformer;
 mod walk;
 mod weights;
 
+pub(crate) use activation::{Activation, exp, is_plain, plain_slice};
 pub use batch::Batch;
 pub use cache::Cache;
+pub(crate) use config::Fields;
 pub use config::{Config, Family};
+pub(crate) use linear::{Linear, bytes};
+pub(crate) use norm::{Norm, NormKind};
 pub use tap::{Capture, Edit, NoTap, Tap};
 pub use transformer::{Model, OpenOptions};
 pub use walk::{LogitRows, Until};

@@ -1,14 +1,14 @@
 //! LayerNorm and RMSNorm, in f32 whatever the model's number type, as Hugging Face's models compute them.
 
-use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor};
+use candle_core::{CpuStorage, DType, InplaceOp1, InplaceOp2, Layout, Tensor};
 use rayon::prelude::*;
 
-use super::activation::{is_plain, plain_values};
+use super::activation::{is_plain, plain_slice, plain_values};
 use crate::Result;
 
 /// Which norm a family uses.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum NormKind {
+pub(crate) enum NormKind {
     /// `(x - mean) / √(var + eps)`.
     Layer,
     /// `x / √(mean(x²) + eps)`.
@@ -17,7 +17,7 @@ pub(super) enum NormKind {
 
 /// A norm with its weights.
 #[derive(Debug, Clone)]
-pub(super) struct Norm {
+pub(crate) struct Norm {
     kind: NormKind,
     eps: f32,
     gain: Vec<f32>,
@@ -29,7 +29,7 @@ pub(super) struct Norm {
 
 impl Norm {
     /// A norm of `gain` plus `offset` (1 in Gemma, whose files hold what is added to 1).
-    pub(super) fn new(kind: NormKind, eps: f64, gain: &Tensor, offset: f64, bias: Option<&Tensor>) -> Result<Self> {
+    pub(crate) fn new(kind: NormKind, eps: f64, gain: &Tensor, offset: f64, bias: Option<&Tensor>) -> Result<Self> {
         let gain_tensor = gain.to_dtype(DType::F32)?.affine(1.0, offset)?;
         let bias_tensor = bias.map(|bias| bias.to_dtype(DType::F32)).transpose()?;
         let bias = bias_tensor.as_ref().map(Tensor::to_vec1::<f32>).transpose()?;
@@ -37,7 +37,7 @@ impl Norm {
     }
 
     /// Norm, gain and bias over rows `[…, width]`.
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if x.device().is_cpu() && x.dtype() == DType::F32 {
             let y = fresh(x)?;
             y.inplace_op1(&Rows { norm: self, with_gain: true })?;
@@ -45,6 +45,15 @@ impl Norm {
         }
         let scaled = self.normalize_anywhere(&x.to_dtype(DType::F32)?)?;
         Ok(self.gain_anywhere(&scaled)?.to_dtype(x.dtype())?)
+    }
+
+    /// As [`forward`](Self::forward), of `x` with `residual` added to it. Nobody else may hold `x`.
+    pub(crate) fn forward_sum(&self, x: Tensor, residual: &Tensor) -> Result<Tensor> {
+        if is_plain(&x) && is_plain(residual) && x.dims() == residual.dims() {
+            x.inplace_op2(residual, &Sums { norm: self })?;
+            return Ok(x);
+        }
+        self.forward(&(x + residual)?)
     }
 
     /// The norm without gain and bias.
@@ -118,6 +127,11 @@ fn fresh(x: &Tensor) -> Result<Tensor> {
     Ok(if is_plain(&copy) { copy } else { copy.contiguous()? })
 }
 
+/// Rows that one task works on.
+fn rows_per_task(width: usize) -> usize {
+    (8192 / width).max(1)
+}
+
 struct Rows<'a> {
     norm: &'a Norm,
     with_gain: bool,
@@ -130,12 +144,64 @@ impl InplaceOp1 for Rows<'_> {
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
         let width = self.norm.gain.len().max(1);
-        let rows = (8192 / width).max(1);
-        plain_values(storage, layout)?.par_chunks_mut(rows * width).for_each(|rows| {
+        plain_values(storage, layout)?.par_chunks_mut(rows_per_task(width) * width).for_each(|rows| {
             pulp::Arch::new().dispatch(|| {
                 rows.chunks_exact_mut(width).for_each(|row| self.norm.row(row, self.with_gain));
             });
         });
         Ok(())
+    }
+}
+
+/// The norm of a sum, while the sum's rows are at hand.
+struct Sums<'a> {
+    norm: &'a Norm,
+}
+
+impl InplaceOp2 for Sums<'_> {
+    fn name(&self) -> &'static str {
+        "norm of a sum"
+    }
+
+    fn cpu_fwd(
+        &self,
+        storage: &mut CpuStorage,
+        layout: &Layout,
+        residual: &CpuStorage,
+        residual_layout: &Layout,
+    ) -> candle_core::Result<()> {
+        let width = self.norm.gain.len().max(1);
+        let chunk = rows_per_task(width) * width;
+        let residual = plain_slice(residual, residual_layout)?;
+        let chunks = plain_values(storage, layout)?.par_chunks_mut(chunk).zip(residual.par_chunks(chunk));
+        chunks.for_each(|(rows, residual)| {
+            pulp::Arch::new().dispatch(|| {
+                for (row, residual) in rows.chunks_exact_mut(width).zip(residual.chunks_exact(width)) {
+                    row.iter_mut().zip(residual).for_each(|(value, other)| *value += other);
+                    self.norm.row(row, true);
+                }
+            });
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use super::{Norm, NormKind};
+
+    #[test]
+    fn the_norm_of_a_sum_is_that_of_the_sum() {
+        let random = |rows: usize| Tensor::randn(0f32, 2.0, (rows, 24), &Device::Cpu).unwrap();
+        let (x, residual, weights) = (random(700), random(700), random(2));
+        let (gain, bias) = (weights.get(0).unwrap(), weights.get(1).unwrap());
+        for kind in [NormKind::Layer, NormKind::Rms] {
+            let norm = Norm::new(kind, 1e-5, &gain, 0.0, Some(&bias)).unwrap();
+            let expected = norm.forward(&(&x + &residual).unwrap()).unwrap();
+            let found = norm.forward_sum(x.copy().unwrap(), &residual).unwrap();
+            assert_eq!(found.to_vec2::<f32>().unwrap(), expected.to_vec2::<f32>().unwrap(), "{kind:?}");
+        }
     }
 }

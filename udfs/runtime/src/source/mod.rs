@@ -32,6 +32,7 @@ use self::encode::{Activation, Encoder};
 pub use self::formats::Format;
 pub use self::normalize::Norms;
 pub use self::reconstruct::Reconstruction;
+pub(crate) use self::tensors::TensorFile;
 use self::weights::{Draft, Weights};
 use crate::{Error, ErrorKind, Place, Point, Result};
 

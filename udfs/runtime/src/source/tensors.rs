@@ -16,7 +16,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// A file of named tensors.
 #[derive(Debug)]
-pub(super) struct TensorFile {
+pub(crate) struct TensorFile {
     path: Arc<PathBuf>,
     content: Content,
 }
@@ -29,7 +29,7 @@ enum Content {
 
 /// A tensor and where it came from.
 #[derive(Debug, Clone)]
-pub(super) struct Named {
+pub(crate) struct Named {
     tensor: Tensor,
     path: Arc<PathBuf>,
     name: String,
@@ -39,7 +39,7 @@ pub(super) struct Named {
 
 impl TensorFile {
     /// Opens `path` by its extension: `.safetensors`, `.npz`, and `.pt`, `.pth` or `.bin`.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         let content = match extension {
             "safetensors" => open_safetensors(path),
@@ -64,7 +64,7 @@ impl TensorFile {
         names
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.names().iter().any(|known| known == name)
     }
 
@@ -79,7 +79,7 @@ impl TensorFile {
     }
 
     /// The first of `names` that the file has.
-    pub(super) fn get_any(&self, names: &[&str]) -> Result<Named> {
+    pub(crate) fn get_any(&self, names: &[&str]) -> Result<Named> {
         match names.iter().find(|name| self.has(name)) {
             Some(name) => self.get(name),
             None => Err(self.missing(&names.join(" or "))),
@@ -145,7 +145,7 @@ impl Named {
     }
 
     /// The tensor on `device`, once its shape is `expected`.
-    pub(super) fn checked(&self, expected: &[usize], device: &Device) -> Result<Tensor> {
+    pub(crate) fn checked(&self, expected: &[usize], device: &Device) -> Result<Tensor> {
         if self.tensor.dims() == expected {
             return Ok(self.tensor.to_device(device)?);
         }
