@@ -49,10 +49,12 @@ demo:
 
 test: test-rust test-clients
 
+EMBED_GOLDEN := udfs/runtime/tests/golden/embed
+
 # One shape of build for all tests: another one (`--bin`, `-p`) asks for other features of the dependencies
-# and compiles them all again.
+# and compiles them all again. One test wants a real model, of 90 MB, which is fetched once.
 test-rust:
-	cargo test --locked
+	@model=$$($(EMBED_GOLDEN)/fetch-minilm $(CACHE)) && set -x && LATENTDB_MINILM=$$model cargo test --locked
 
 # Real clients against the binary that `cargo test` built. (`cargo build` alone would choose other features
 # for the dependencies, and so compile all of them again; with --tests it does not.)

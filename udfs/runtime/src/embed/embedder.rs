@@ -42,7 +42,10 @@ impl TextEmbedder {
     pub fn open(directory: &Path, device: &Device) -> Result<Self> {
         let recipe = Recipe::read(directory)?;
         let config = Config::read(&recipe.encoder)?;
-        let tokenizer = Tokenizer::open(&recipe.encoder, recipe.max_tokens, config.n_positions)?;
+        let mut tokenizer = Tokenizer::open(&recipe.encoder, recipe.max_tokens, config.n_positions)?;
+        if recipe.lower_case {
+            tokenizer.lower_case()?;
+        }
         tokenizer.check_vocabulary(config.d_vocab)?;
         let weights = load::weights_file(&recipe.encoder)?;
         let encoder = load::encoder(&weights, &config, device)?;
@@ -93,7 +96,7 @@ impl TextEmbedder {
     ) -> Result<Vec<Vec<f32>>> {
         let mut vectors = Vec::with_capacity(texts.len());
         for texts in texts.chunks(ROUND) {
-            let tokens = self.tokens(texts)?;
+            let tokens = self.tokenizer.encode(texts.to_vec())?;
             let lengths: Vec<usize> = tokens.iter().map(Vec::len).collect();
             let before = vectors.len();
             vectors.resize(before + texts.len(), Vec::new());
@@ -111,14 +114,6 @@ impl TextEmbedder {
             }
         }
         Ok(vectors)
-    }
-
-    fn tokens(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>> {
-        if self.recipe.lower_case {
-            let lower: Vec<String> = texts.iter().map(|text| text.trim().to_lowercase()).collect();
-            return self.tokenizer.encode(lower.iter().map(String::as_str).collect());
-        }
-        self.tokenizer.encode(texts.iter().map(|text| text.trim()).collect())
     }
 
     fn embed_batch(&self, batch: &Batch) -> Result<Vec<Vec<f32>>> {

@@ -26,16 +26,19 @@ const NAMES: &[(&str, Pooling)] = &[("mean", Pooling::Mean), ("cls", Pooling::Cl
 const LEAST_NORM: f64 = 1e-12;
 
 impl Pooling {
-    /// Reads a pooling's `config.json`.
+    /// Reads a pooling's `config.json`. If it names none, it is the mean.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let fields: Map<String, Value> = read_json(path)?.ok_or_else(|| {
             Error::new(ErrorKind::Io, format!("{}: the file is missing", path.display()))
                 .with_hint("modules.json names its folder; copy the whole folder of the model")
         })?;
         let modes = modes(&fields);
+        if modes.is_empty() {
+            return Ok(Self::Mean);
+        }
         let known = FLAGS.iter().chain(NAMES).find(|(name, _)| modes == [*name]);
         known.map(|(_, pooling)| *pooling).ok_or_else(|| {
-            let found = if modes.is_empty() { "none".to_owned() } else { modes.join(" with ") };
+            let found = modes.join(" with ");
             Error::new(ErrorKind::Unsupported, format!("{}: pooling {found} is not supported", path.display()))
                 .with_hint("supported is one of pooling_mode_mean_tokens and pooling_mode_cls_token")
         })
@@ -116,7 +119,7 @@ mod tests {
         let both = read(&flags(r#""pooling_mode_mean_tokens": true, "pooling_mode_cls_token": true"#)).unwrap_err();
         assert!(both.contains("pooling_mode_cls_token with pooling_mode_mean_tokens"), "{both}");
         assert!(read(&flags(r#""pooling_mode_max_tokens": true"#)).unwrap_err().contains("max_tokens"));
-        assert!(read("{}").unwrap_err().contains("none"));
+        assert_eq!(read("{}"), Ok(Pooling::Mean));
         assert!(read("[").unwrap_err().contains("config.json"));
         std::fs::remove_file(&path).unwrap();
         assert!(Pooling::read(&path).unwrap_err().message().contains("missing"));

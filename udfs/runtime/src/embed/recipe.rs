@@ -18,7 +18,7 @@ pub(super) struct Recipe {
     pub(super) is_normalized: bool,
     /// Tokens of a text beyond which it is cut, special ones counted, if the files say so.
     pub(super) max_tokens: Option<usize>,
-    /// Whether texts are brought to lower case before the tokenizer sees them.
+    /// Whether texts are brought to lower case, whatever the tokenizer does by itself.
     pub(super) lower_case: bool,
 }
 
@@ -46,7 +46,12 @@ impl Recipe {
     pub(super) fn read(directory: &Path) -> Result<Self> {
         let modules = directory.join("modules.json");
         let mut recipe = match read_json::<Vec<Module>>(&modules)? {
-            Some(found) => Self::of_modules(directory, &found).map_err(|error| error.within(modules.display()))?,
+            Some(found) => {
+                let places = Places::of(&found, directory).map_err(|error| error.within(modules.display()))?;
+                let pooling = Pooling::read(&places.pooling.join("config.json"))?;
+                let (encoder, is_normalized) = (places.encoder, places.is_normalized);
+                Self { encoder, pooling, is_normalized, ..Self::bare(directory) }
+            }
             None => Self::bare(directory),
         };
         let limits: Limits = read_json(&recipe.encoder.join("sentence_bert_config.json"))?.unwrap_or_default();
@@ -60,8 +65,17 @@ impl Recipe {
         let encoder = directory.to_owned();
         Self { encoder, pooling: Pooling::Mean, is_normalized: false, max_tokens: None, lower_case: false }
     }
+}
 
-    fn of_modules(directory: &Path, modules: &[Module]) -> Result<Self> {
+/// Where modules' files are, and which modules there are.
+struct Places {
+    encoder: PathBuf,
+    pooling: PathBuf,
+    is_normalized: bool,
+}
+
+impl Places {
+    fn of(modules: &[Module], directory: &Path) -> Result<Self> {
         let kinds: Vec<&str> = modules.iter().map(Module::name).collect();
         let (encoder, pooling, is_normalized) = match (kinds.as_slice(), modules) {
             (["Transformer", "Pooling"], [encoder, pooling]) => (encoder, pooling, false),
@@ -71,8 +85,7 @@ impl Recipe {
                     .with_hint("supported are Transformer and Pooling, with or without Normalize after them"));
             }
         };
-        let pooling = Pooling::read(&pooling.place(directory)?.join("config.json"))?;
-        Ok(Self { encoder: encoder.place(directory)?, pooling, is_normalized, ..Self::bare(directory) })
+        Ok(Self { encoder: encoder.place(directory)?, pooling: pooling.place(directory)?, is_normalized })
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::BertNormalizer;
+use tokenizers::normalizers::{BertNormalizer, Lowercase, Sequence};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{AddedToken, PostProcessor, TruncationParams};
@@ -72,6 +72,14 @@ impl Tokenizer {
         }
         let cut = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
         self.inner.with_padding(None).with_truncation(Some(cut)).map_err(|error| bad(&self.path, &error))?;
+        Ok(())
+    }
+
+    /// Brings texts to lower case before anything else, but for the names of special tokens.
+    pub(super) fn lower_case(&mut self) -> Result<()> {
+        let own = self.inner.get_normalizer().cloned();
+        let all = std::iter::once(Lowercase.into()).chain(own).collect();
+        self.inner.with_normalizer(Some(Sequence::new(all))).map_err(|error| bad(&self.path, &error))?;
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! The runtime against its oracles.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod embed;
+mod embed_files;
 mod evals;
 mod features;
 mod model_files;
