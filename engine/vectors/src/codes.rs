@@ -95,7 +95,7 @@ impl<'a> Codes<'a> {
         match self.metric {
             Metric::L2 => floats::squared_l2_split(&query.values, high, low, step).sqrt(),
             Metric::Cosine => (floats::squared_l2_split(&query.values, high, low, step) / 2.0).min(2.0),
-            Metric::InnerProduct => -(query.offset + step * floats::dot_split(&query.values, high, low)),
+            Metric::InnerProduct => -(query.offset + floats::dot_split(&query.values, high, low, step)),
         }
     }
 }

@@ -91,14 +91,23 @@ mod x86 {
 
     use super::{ROW_ALIGN, row};
 
+    // Loops and no iterators: code that is called through the standard library is not compiled for these instructions, and
+    // is not inlined here.
+
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub(super) fn dots_vnni(query: &[i8], rows: &[i8], nodes: &[u32], dots: &mut Vec<i32>) {
-        dots.extend(nodes.iter().map(|&node| dot_vnni(query, row(rows, query.len(), node))));
+        dots.reserve(nodes.len());
+        for &node in nodes {
+            dots.push(dot_vnni(query, row(rows, query.len(), node)));
+        }
     }
 
     #[target_feature(enable = "avx2")]
     pub(super) fn dots_avx2(query: &[i8], rows: &[i8], nodes: &[u32], dots: &mut Vec<i32>) {
-        dots.extend(nodes.iter().map(|&node| dot_avx2(query, row(rows, query.len(), node))));
+        dots.reserve(nodes.len());
+        for &node in nodes {
+            dots.push(dot_avx2(query, row(rows, query.len(), node)));
+        }
     }
 
     /// The instruction multiplies unsigned by signed bytes: `a` is lifted by 128, and 128 times the sum of `b` taken off.
@@ -107,12 +116,16 @@ mod x86 {
     fn dot_vnni(a: &[i8], b: &[i8]) -> i32 {
         let lift = _mm512_set1_epi8(-128);
         let (mut lifted, mut excess) = (_mm512_setzero_si512(), _mm512_setzero_si512());
-        for (a, b) in a.chunks_exact(ROW_ALIGN).zip(b.chunks_exact(ROW_ALIGN)) {
+        let (length, mut at) = (a.len().min(b.len()), 0);
+        while at + ROW_ALIGN <= length {
             #[allow(unsafe_code)]
-            // SAFETY: both pieces are as long as a register, and the loads need no alignment.
-            let (a, b) = unsafe { (_mm512_loadu_si512(a.as_ptr().cast()), _mm512_loadu_si512(b.as_ptr().cast())) };
+            // SAFETY: as many bytes as a register has follow `at` in both, and the loads need no alignment.
+            let (a, b) = unsafe {
+                (_mm512_loadu_si512(a.as_ptr().add(at).cast()), _mm512_loadu_si512(b.as_ptr().add(at).cast()))
+            };
             lifted = _mm512_dpbusd_epi32(lifted, _mm512_xor_si512(a, lift), b);
             excess = _mm512_dpbusd_epi32(excess, lift, b);
+            at += ROW_ALIGN;
         }
         _mm512_reduce_add_epi32(_mm512_sub_epi32(lifted, excess))
     }
@@ -124,12 +137,16 @@ mod x86 {
         const WIDTH: usize = 32;
         let ones = _mm256_set1_epi16(1);
         let mut sums = _mm256_setzero_si256();
-        for (a, b) in a.chunks_exact(WIDTH).zip(b.chunks_exact(WIDTH)) {
+        let (length, mut at) = (a.len().min(b.len()), 0);
+        while at + WIDTH <= length {
             #[allow(unsafe_code)]
             // SAFETY: as above.
-            let (a, b) = unsafe { (_mm256_loadu_si256(a.as_ptr().cast()), _mm256_loadu_si256(b.as_ptr().cast())) };
+            let (a, b) = unsafe {
+                (_mm256_loadu_si256(a.as_ptr().add(at).cast()), _mm256_loadu_si256(b.as_ptr().add(at).cast()))
+            };
             let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(b, a));
             sums = _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, ones));
+            at += WIDTH;
         }
         let half = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
         let quarter = _mm_add_epi32(half, _mm_shuffle_epi32::<0b00_00_11_10>(half));

@@ -1,70 +1,123 @@
 //! Sums over vectors of `f32`.
 //!
 //! Plain loops over independent lanes, compiled once for each instruction set by `pulp`: a float sum has an order, so the
-//! compiler makes vector code only where the lanes are spelled out. The order of the sums, and with it the last digit, may
-//! differ between processors.
+//! compiler makes vector code only where the lanes are spelled out. Everything inside is inlined by force, because what is
+//! not is compiled for the oldest processor. The order of the sums, and with it the last digit, may differ between
+//! processors.
 
-use pulp::Arch;
+use std::marker::PhantomData;
 
-/// Independent sums. Two AVX2 registers of accumulators hide the latency of one addition each; four hide it fully.
+use pulp::{Arch, Simd, WithSimd};
+
+/// Independent sums: enough registers of them to hide how long one addition takes.
 const LANES: usize = 32;
 
 /// `Σ aᵢ·bᵢ` over the shorter of the two.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    Arch::new().dispatch(|| sum(a, b, |x, y, sum| x.mul_add(y, sum)))
+    Arch::new().dispatch(Sum { a, b, term: PhantomData::<Product> })
 }
 
 /// `Σ (aᵢ-bᵢ)²` over the shorter of the two.
 pub(crate) fn squared_l2(a: &[f32], b: &[f32]) -> f32 {
-    Arch::new().dispatch(|| {
-        sum(a, b, |x, y, sum| {
-            let difference = x - y;
-            difference.mul_add(difference, sum)
-        })
-    })
+    Arch::new().dispatch(Sum { a, b, term: PhantomData::<SquaredDifference> })
 }
 
-/// `Σ aᵢ·cᵢ`, where `cᵢ = 256·highᵢ + lowᵢ`.
-pub(crate) fn dot_split(a: &[f32], high: &[i8], low: &[i8]) -> f32 {
-    Arch::new().dispatch(|| sum_split(a, high, low, |x, c, sum| x.mul_add(c, sum)))
+/// `Σ aᵢ·scale·cᵢ`, where `cᵢ = 256·highᵢ + lowᵢ`.
+pub(crate) fn dot_split(a: &[f32], high: &[i8], low: &[i8], scale: f32) -> f32 {
+    Arch::new().dispatch(SplitSum { a, high, low, scale, term: PhantomData::<Product> })
 }
 
 /// `Σ (aᵢ-scale·cᵢ)²`, where `cᵢ = 256·highᵢ + lowᵢ`.
 pub(crate) fn squared_l2_split(a: &[f32], high: &[i8], low: &[i8], scale: f32) -> f32 {
-    Arch::new().dispatch(|| {
-        sum_split(a, high, low, |x, c, sum| {
-            let difference = (-scale).mul_add(c, x);
-            difference.mul_add(difference, sum)
-        })
-    })
+    Arch::new().dispatch(SplitSum { a, high, low, scale, term: PhantomData::<SquaredDifference> })
+}
+
+/// What is summed.
+trait Term {
+    fn of(a: f32, b: f32) -> f32;
+}
+
+struct Product;
+
+impl Term for Product {
+    #[inline(always)]
+    fn of(a: f32, b: f32) -> f32 {
+        a * b
+    }
+}
+
+struct SquaredDifference;
+
+impl Term for SquaredDifference {
+    #[inline(always)]
+    fn of(a: f32, b: f32) -> f32 {
+        (a - b) * (a - b)
+    }
+}
+
+struct Sum<'a, T> {
+    a: &'a [f32],
+    b: &'a [f32],
+    term: PhantomData<T>,
+}
+
+impl<T: Term> WithSimd for Sum<'_, T> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f32 {
+        let length = self.a.len().min(self.b.len());
+        let (a, b) = (&self.a[..length], &self.b[..length]);
+        let mut lanes = [0f32; LANES];
+        let mut at = 0;
+        while at + LANES <= length {
+            let (a, b) = (&a[at..at + LANES], &b[at..at + LANES]);
+            for lane in 0..LANES {
+                lanes[lane] += T::of(a[lane], b[lane]);
+            }
+            at += LANES;
+        }
+        for rest in at..length {
+            lanes[0] += T::of(a[rest], b[rest]);
+        }
+        total(lanes)
+    }
+}
+
+struct SplitSum<'a, T> {
+    a: &'a [f32],
+    high: &'a [i8],
+    low: &'a [i8],
+    scale: f32,
+    term: PhantomData<T>,
+}
+
+impl<T: Term> WithSimd for SplitSum<'_, T> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f32 {
+        let length = self.a.len().min(self.high.len()).min(self.low.len());
+        let (a, high, low) = (&self.a[..length], &self.high[..length], &self.low[..length]);
+        let mut lanes = [0f32; LANES];
+        let mut at = 0;
+        while at + LANES <= length {
+            let (a, high, low) = (&a[at..at + LANES], &high[at..at + LANES], &low[at..at + LANES]);
+            for lane in 0..LANES {
+                lanes[lane] += T::of(a[lane], self.scale * joined(high[lane], low[lane]));
+            }
+            at += LANES;
+        }
+        for rest in at..length {
+            lanes[0] += T::of(a[rest], self.scale * joined(high[rest], low[rest]));
+        }
+        total(lanes)
+    }
 }
 
 #[inline(always)]
-fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32, f32) -> f32) -> f32 {
-    let mut lanes = [0f32; LANES];
-    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest = a.remainder().iter().zip(b.remainder()).fold(0.0, |sum, (&x, &y)| term(x, y, sum));
-    for (a, b) in a.zip(b) {
-        for lane in 0..LANES {
-            lanes[lane] = term(a[lane], b[lane], lanes[lane]);
-        }
-    }
-    total(lanes) + rest
-}
-
-#[inline(always)]
-fn sum_split(a: &[f32], high: &[i8], low: &[i8], term: impl Fn(f32, f32, f32) -> f32) -> f32 {
-    let value = |high: i8, low: i8| (i32::from(high) * 256 + i32::from(low)) as f32;
-    let mut lanes = [0f32; LANES];
-    let (a, high, low) = (a.chunks_exact(LANES), high.chunks_exact(LANES), low.chunks_exact(LANES));
-    let rest = a.remainder().iter().zip(high.remainder()).zip(low.remainder());
-    let rest = rest.fold(0.0, |sum, ((&x, &high), &low)| term(x, value(high, low), sum));
-    for ((a, high), low) in a.zip(high).zip(low) {
-        for lane in 0..LANES {
-            lanes[lane] = term(a[lane], value(high[lane], low[lane]), lanes[lane]);
-        }
-    }
-    total(lanes) + rest
+fn joined(high: i8, low: i8) -> f32 {
+    (i32::from(high) * 256 + i32::from(low)) as f32
 }
 
 /// Pairwise, which loses less than one after the other.
@@ -104,7 +157,7 @@ mod tests {
         let high: Vec<i8> = codes.iter().map(|code| ((code + 128) >> 8) as i8).collect();
         let low: Vec<i8> = codes.iter().map(|&code| code as i8).collect();
         let values: Vec<f32> = codes.iter().map(|&code| code as f32).collect();
-        assert!((dot_split(&a, &high, &low) - dot(&a, &values)).abs() < 1.0);
+        assert!((dot_split(&a, &high, &low, 1.0) - dot(&a, &values)).abs() < 1.0);
         let scaled: Vec<f32> = values.iter().map(|value| value * 1e-4).collect();
         assert!((squared_l2_split(&a, &high, &low, 1e-4) - squared_l2(&a, &scaled)).abs() < 1e-3);
     }
