@@ -67,9 +67,9 @@ fn main() -> Result<()> {
         facts.ef.map_or("null".into(), |ef| ef.to_string()),
         facts.recall.map_or("null".into(), |recall| format!("{recall:.4}")),
     );
-    search(&data, &queries, metric, &segment, 100)?;
+    search(&data, &queries, metric, &segment, 100, WIDTHS)?;
     for percent in [1, 10, 50, 90] {
-        search(&data, &queries, metric, &segment, percent)?;
+        search(&data, &queries, metric, &segment, percent, &[None])?;
     }
     std::fs::remove_file(path)?;
     Ok(())
@@ -92,8 +92,15 @@ fn build(data: &Matrix, metric: Metric, options: BuildOptions, path: &Path) -> R
     Ok(())
 }
 
-/// Measures searches of every width, among a part of the rows.
-fn search(data: &Matrix, queries: &Matrix, metric: Metric, segment: &Segment, percent: u32) -> Result<()> {
+/// Measures searches of some widths, among a part of the rows.
+fn search(
+    data: &Matrix,
+    queries: &Matrix,
+    metric: Metric,
+    segment: &Segment,
+    percent: u32,
+    widths: &[Option<usize>],
+) -> Result<()> {
     // Scattered, and the same in every run.
     let passes = |row: &u32| row.wrapping_mul(2_654_435_761) >> 16 < 65_536 * percent / 100;
     let filter: Option<RowFilter> = (percent < 100).then(|| (0..data.rows().len() as u32).filter(passes).collect());
@@ -102,7 +109,7 @@ fn search(data: &Matrix, queries: &Matrix, metric: Metric, segment: &Segment, pe
         .par_iter()
         .map(|query| nearest(data, query, metric, filter.as_ref()))
         .collect::<std::result::Result<_, _>>()?;
-    for &ef in WIDTHS {
+    for &ef in widths {
         let options = SearchOptions { ef, filter: filter.as_ref() };
         let (mut best, mut best_processor) = (f64::MAX, f64::MAX);
         let mut found: Vec<Vec<Hit>> = Vec::new();

@@ -4,8 +4,6 @@
 //! then all links are made. So threads share nothing that changes, there is no lock, and the graph is the same for any
 //! number of threads. (ParlayANN, Manohar et al. 2024, builds so.) A batch is a small part of what is there already: few
 //! of a node's neighbours are in the same batch, and those meet it through their links to others.
-//!
-//! Why not the crate `hnsw_rs`: see the module above.
 
 use std::ops::ControlFlow;
 

@@ -2,7 +2,19 @@
 //!
 //! # Why the graph is built here
 //!
-//! PLACEHOLDER
+//! The crate `hnsw_rs` (0.3.5) could build it, and export it through its point indexation. It was measured beside hnswlib on
+//! unit vectors with 384 components about 300 centres, with 16 links and an effort of 200:
+//!
+//! | | 100,000 vectors | 30,000 vectors |
+//! |---|---|---|
+//! | hnswlib, `f32` | 33 s; 65 s of processor time | 17 s of processor time |
+//! | `hnsw_rs`, `f32` with `simdeez_f` | 105 s | |
+//! | `hnsw_rs`, our codes and kernel as its `Distance` | | 39 s of processor time |
+//! | this module | 25 s of processor time | 7 s of processor time |
+//!
+//! Its time goes into a reference-counted allocation for each link and a lock for each node. Nodes inserted in batches into
+//! flat arrays need neither, and give the same graph for any number of threads. (The first figures of hnswlib and `hnsw_rs`
+//! are of a quiet machine and its two cores, all others of a busy one, where only processor time says something.)
 
 mod calibrate;
 mod graph;
