@@ -3,6 +3,7 @@
 //! What finds nine of ten neighbours in one set of vectors finds half of them in another, and in vectors that point anywhere
 //! no graph helps. So some nodes are kept back until the others are linked, and are looked for with walks of growing width.
 //! The narrowest that finds enough becomes the segment's default; where reading all codes is cheaper, the graph is dropped.
+//! That it will be shows early: a width that finds too few among a part of the nodes does not find more among all.
 
 use rayon::prelude::*;
 
@@ -10,7 +11,7 @@ use crate::codes::Codes;
 use crate::graph::Graph;
 use crate::search::scan::scan;
 use crate::search::{Cost, TOP};
-use crate::walk::{Scratches, Walk};
+use crate::walk::{Candidate, Scratch, Scratches, Walk};
 
 /// Nodes kept back, at most, and of how many one is.
 const MOST_QUERIES: usize = 200;
@@ -26,35 +27,63 @@ pub(super) fn queries(count: usize) -> usize {
     (count / ONE_OF).min(MOST_QUERIES)
 }
 
-/// The width for this graph and its recall, found by looking for `queries`, which are not in the graph. `None` if reading
-/// all codes takes less time.
-pub(super) fn calibrate(codes: &Codes<'_>, graph: &Graph<'_>, queries: &[u32]) -> Option<(u32, f32)> {
-    let scratches = Scratches::default();
-    let others = |node: &u32| !queries.contains(node);
-    let among: Vec<u32> = (0..codes.len() as u32).filter(others).collect();
-    let truth = |&query: &u32| scratches.lend(|scratch| nodes(scan(codes, codes.probe(query), &among, TOP, scratch)));
-    let truths: Vec<Vec<u32>> = queries.par_iter().map(truth).collect();
-    let recall = |ef: usize| {
-        let found = queries.par_iter().zip(&truths).map(|(&query, truth)| {
-            scratches.lend(|scratch| {
-                let walk = Walk { codes: *codes, probe: codes.probe(query) };
-                let start = walk.descend(graph, 0, scratch);
-                walk.beam(&graph.layers[0], start, ef, scratch);
-                let found = scratch.pool.candidates().iter().take(TOP);
-                found.filter(|candidate| truth.contains(&candidate.node)).count()
-            })
-        });
-        found.sum::<usize>() as f64 / truths.iter().map(Vec::len).sum::<usize>().max(1) as f64
-    };
-    for &ef in WIDTHS.iter().take_while(|&&ef| Cost::walk(ef) < Cost::scan(codes.len())) {
-        let reached = recall(ef);
-        if reached >= RECALL {
-            return Some((ef as u32, reached as f32));
-        }
-    }
-    None
+/// Nodes that are not in the graph, looked for in it.
+#[derive(Debug)]
+pub(super) struct Trial<'a> {
+    codes: Codes<'a>,
+    graph: Graph<'a>,
+    queries: &'a [u32],
+    /// The nearest nodes of each query.
+    truths: Vec<Vec<u32>>,
+    scratches: Scratches,
 }
 
-fn nodes(candidates: &[crate::walk::Candidate]) -> Vec<u32> {
+impl<'a> Trial<'a> {
+    /// A trial of the graph of the nodes `linked`.
+    pub(super) fn new(codes: Codes<'a>, graph: Graph<'a>, linked: &[u32], queries: &'a [u32]) -> Self {
+        let mut linked = linked.to_vec();
+        // In the order of memory.
+        linked.sort_unstable();
+        let scratches = Scratches::default();
+        let nearest = |scratch: &mut Scratch, query| nodes(scan(&codes, codes.probe(query), &linked, TOP, scratch));
+        let truth = |&query: &u32| scratches.lend(|scratch| nearest(scratch, query));
+        let truths = queries.par_iter().map(truth).collect();
+        Self { codes, graph, queries, truths, scratches }
+    }
+
+    /// Whether the widest walk that takes less time than reading all codes finds enough.
+    pub(super) fn is_promising(&self) -> bool {
+        self.widths().last().is_some_and(|ef| self.recall(ef) >= RECALL)
+    }
+
+    /// The least width that finds enough, and the part that it finds. `None` if reading all codes takes less time.
+    pub(super) fn width(&self) -> Option<(u32, f32)> {
+        let mut tried = self.widths().map(|ef| (ef, self.recall(ef)));
+        tried.find(|(_, recall)| *recall >= RECALL).map(|(ef, recall)| (ef as u32, recall as f32))
+    }
+
+    /// Widths worth a trial: those of walks that take less time than reading the codes of the whole segment.
+    fn widths(&self) -> impl Iterator<Item = usize> {
+        let all = Cost::scan(self.codes.len());
+        WIDTHS.iter().copied().take_while(move |&ef| Cost::walk(ef) < all)
+    }
+
+    fn recall(&self, ef: usize) -> f64 {
+        let found =
+            |(&query, truth): (&u32, &Vec<u32>)| self.scratches.lend(|scratch| self.found(query, truth, ef, scratch));
+        let found: usize = self.queries.par_iter().zip(&self.truths).map(found).sum();
+        found as f64 / self.truths.iter().map(Vec::len).sum::<usize>().max(1) as f64
+    }
+
+    fn found(&self, query: u32, truth: &[u32], ef: usize, scratch: &mut Scratch) -> usize {
+        let walk = Walk { codes: self.codes, probe: self.codes.probe(query) };
+        let start = walk.descend(&self.graph, 0, scratch);
+        walk.beam(&self.graph.layers[0], start, ef, scratch);
+        let found = scratch.pool.candidates().iter().take(TOP);
+        found.filter(|candidate| truth.contains(&candidate.node)).count()
+    }
+}
+
+fn nodes(candidates: &[Candidate]) -> Vec<u32> {
     candidates.iter().map(|candidate| candidate.node).collect()
 }

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 
 use rayon::prelude::*;
 
+use super::calibrate::Trial;
 use super::order::Order;
 use super::select::select;
 use super::{BuildOptions, Progress};
@@ -75,9 +76,11 @@ impl<'a> GraphBuilder<'a> {
         Graph { layers: self.layers.iter().map(Growing::layer).collect(), entry }
     }
 
-    /// The nodes not inserted yet.
-    pub(super) fn waiting(&self) -> &[u32] {
-        &self.order.nodes[self.inserted..]
+    /// Looks for the last `queries` nodes, none of which may be inserted yet, in the graph so far.
+    pub(super) fn trial(&self, queries: usize) -> Trial<'_> {
+        let nodes = &self.order.nodes;
+        let queries = &nodes[nodes.len().saturating_sub(queries)..];
+        Trial::new(self.codes, self.graph(), &nodes[..self.inserted], queries)
     }
 
     /// Inserts nodes until only `rest` are left. `progress` is told after every batch, and may end it.

@@ -35,6 +35,8 @@ use crate::metric::Metric;
 
 /// The centre of a segment is the mean of this many of its first vectors.
 const SAMPLE: usize = 16_384;
+/// When one in so many nodes is linked, it is seen whether a graph can be worth its while.
+const FIRST_TRIAL: usize = 8;
 /// More links than any use has.
 const MOST_LINKS: usize = 256;
 
@@ -142,8 +144,11 @@ impl SegmentBuilder {
     /// Builds the graph and writes the segment to `path`, in place of what is there. The file appears whole and synced to
     /// disk, or not at all.
     ///
+    /// There is no graph if there are few vectors, or if it turns out that walks which find enough take longer than reading
+    /// all codes; then the build ends early.
+    ///
     /// Works on the threads of the current `rayon` pool. The file is the same for any number of threads. `progress` is told
-    /// every second or so, and ends the build with [`Error::Cancelled`] by `ControlFlow::Break`.
+    /// after every few nodes, and ends the build with [`Error::Cancelled`] by `ControlFlow::Break`.
     pub fn write(mut self, path: &Path, mut progress: impl FnMut(Progress) -> ControlFlow<()>) -> Result<()> {
         self.centre()?;
         let codes = self.codes();
@@ -152,10 +157,15 @@ impl SegmentBuilder {
         if self.rows.len() < self.options.graph_from.max(2) {
             return write(path, &contents);
         }
+        let count = self.rows.len();
         let mut builder = GraphBuilder::new(codes, self.options);
-        builder.insert_until(calibrate::queries(self.rows.len()), &mut progress)?;
-        let calibrated = calibrate::calibrate(&codes, &builder.graph(), builder.waiting());
-        let Some((ef, recall)) = calibrated else { return write(path, &contents) };
+        builder.insert_until(count - count / FIRST_TRIAL, &mut progress)?;
+        if !builder.trial(calibrate::queries(count)).is_promising() {
+            return write(path, &contents);
+        }
+        builder.insert_until(calibrate::queries(count), &mut progress)?;
+        let width = builder.trial(calibrate::queries(count)).width();
+        let Some((ef, recall)) = width else { return write(path, &contents) };
         builder.insert_until(0, &mut progress)?;
         let graph: Option<Graph<'_>> = Some(builder.graph());
         write(path, &Contents { graph, ef, recall, ..contents })

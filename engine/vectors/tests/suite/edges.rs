@@ -75,7 +75,7 @@ fn a_build_tells_its_progress_and_can_be_ended() {
         builder.write(&path, progress)
     };
     let cancelled =
-        build(&mut |progress| if progress.done > 100 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+        build(&mut |progress| if progress.done > 30 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
     assert!(matches!(cancelled, Err(Error::Cancelled)));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
     let mut told = Vec::new();
@@ -84,8 +84,8 @@ fn a_build_tells_its_progress_and_can_be_ended() {
         ControlFlow::Continue(())
     })
     .unwrap();
-    // Those kept back to find the width are linked last, or never where no graph is worth its while.
-    assert!(told.is_sorted() && told.last() >= Some(&490));
+    // 500 vectors are read sooner than walked through, which shows when some are linked.
+    assert!(told.is_sorted() && told.last() >= Some(&60), "{told:?}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
