@@ -3,7 +3,8 @@
 //! What finds nine of ten neighbours in one set of vectors finds half of them in another, and in vectors that point anywhere
 //! no graph helps. So some nodes are kept back until the others are linked, and are looked for with walks of growing width.
 //! The narrowest that finds enough becomes the segment's default; where reading all codes is cheaper, the graph is dropped.
-//! That it will be shows early: a width that finds too few among a part of the nodes does not find more among all.
+//! That it will be shows early: where a part of the nodes is read sooner than walked through, all of them will be, too, or
+//! nearly so. (On 100,000 random directions the width that finds enough grows almost as their number does.)
 
 use rayon::prelude::*;
 
@@ -22,6 +23,9 @@ const RECALL: f64 = 0.975;
 /// Widths that are tried.
 const WIDTHS: &[usize] = &[16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096];
 
+/// A walk may take so many times what reading takes when a part of the nodes is linked: the more nodes, the better for walks.
+const GRACE: usize = 2;
+
 /// How many nodes to keep back.
 pub(super) fn queries(count: usize) -> usize {
     (count / ONE_OF).min(MOST_QUERIES)
@@ -33,6 +37,7 @@ pub(super) struct Trial<'a> {
     codes: Codes<'a>,
     graph: Graph<'a>,
     queries: &'a [u32],
+    linked: usize,
     /// The nearest nodes of each query.
     truths: Vec<Vec<u32>>,
     scratches: Scratches,
@@ -48,24 +53,18 @@ impl<'a> Trial<'a> {
         let nearest = |scratch: &mut Scratch, query| nodes(scan(&codes, codes.probe(query), &linked, TOP, scratch));
         let truth = |&query: &u32| scratches.lend(|scratch| nearest(scratch, query));
         let truths = queries.par_iter().map(truth).collect();
-        Self { codes, graph, queries, truths, scratches }
+        Self { codes, graph, queries, linked: linked.len(), truths, scratches }
     }
 
-    /// Whether the widest walk that takes less time than reading all codes finds enough.
+    /// Whether a graph of all nodes may pay, from a graph of a part of them.
     pub(super) fn is_promising(&self) -> bool {
-        self.widths().last().is_some_and(|ef| self.recall(ef) >= RECALL)
+        widths(GRACE * self.linked).last().is_some_and(|ef| self.recall(ef) >= RECALL)
     }
 
     /// The least width that finds enough, and the part that it finds. `None` if reading all codes takes less time.
     pub(super) fn width(&self) -> Option<(u32, f32)> {
-        let mut tried = self.widths().map(|ef| (ef, self.recall(ef)));
+        let mut tried = widths(self.codes.len()).map(|ef| (ef, self.recall(ef)));
         tried.find(|(_, recall)| *recall >= RECALL).map(|(ef, recall)| (ef as u32, recall as f32))
-    }
-
-    /// Widths worth a trial: those of walks that take less time than reading the codes of the whole segment.
-    fn widths(&self) -> impl Iterator<Item = usize> {
-        let all = Cost::scan(self.codes.len());
-        WIDTHS.iter().copied().take_while(move |&ef| Cost::walk(ef) < all)
     }
 
     fn recall(&self, ef: usize) -> f64 {
@@ -82,6 +81,11 @@ impl<'a> Trial<'a> {
         let found = scratch.pool.candidates().iter().take(TOP);
         found.filter(|candidate| truth.contains(&candidate.node)).count()
     }
+}
+
+/// Widths worth a trial: those of walks that take less time than reading the codes of so many nodes.
+fn widths(nodes: usize) -> impl Iterator<Item = usize> {
+    WIDTHS.iter().copied().take_while(move |&ef| Cost::walk(ef) < Cost::scan(nodes))
 }
 
 fn nodes(candidates: &[Candidate]) -> Vec<u32> {
