@@ -1,7 +1,7 @@
 """Measures vector search beside hnswlib and usearch, on made-up vectors. See README.md.
 
-    cargo build --release -p latentdb-vectors --example bench
-    python vectors.py --driver ../target/release/examples/bench --data clustered --out results/NAME.json
+    cargo build --release -p latentdb-vectors --example measure_vectors
+    python vectors.py --driver ../target/release/examples/measure_vectors --data clustered --out results/NAME.json
 
 Everyone builds with 16 links and an effort of 200 on all cores, and searches for the ten nearest on one thread. Figures are
 compared at the first width of the walk that finds 95 %; all widths are in the JSON file.

@@ -13,6 +13,7 @@ use crate::community::Community;
 use crate::models::{self, ModelService, Models};
 use crate::runtime::QueryRuntime;
 use crate::schema::{self, COMMUNITY_TABLES};
+use crate::search::{self, Indexes};
 use crate::sql::lateral::Functions;
 use crate::sql::{self, Procedure, Procedures, Sessions, ViewSchemas, base, text_literal};
 use crate::storage::database::Database;
@@ -99,6 +100,8 @@ pub struct BulkTurn {
     _guard: tokio::sync::OwnedMutexGuard<()>,
 }
 
+/// Folder of indexes.
+const INDEXES: &str = "_index";
 /// Folder for unfinished results of long work.
 const SCRATCH: &str = "_staging";
 
@@ -121,6 +124,8 @@ pub(crate) struct Shared {
     pub runtime: QueryRuntime,
     /// Who answers model functions.
     pub models: Arc<Models>,
+    /// Indexes of words and vectors.
+    pub indexes: Arc<Indexes>,
     /// What `CALL` can run.
     pub procedures: Procedures,
     /// Held by the bulk load that is under way.
@@ -137,7 +142,8 @@ impl Shared {
         let functions = Arc::new(Functions::default());
         sql::functions::register(&functions);
         let models = Arc::new(Models::default());
-        let base = base::state(&options, database.location(), &functions, &models)?;
+        let indexes = Arc::new(Indexes::open(state_directory(database.location(), &options)?.join(INDEXES), read_only));
+        let base = base::state(&options, database.location(), &functions, &models, &indexes)?;
         let shared = Arc::new(Self {
             database,
             community,
@@ -147,11 +153,15 @@ impl Shared {
             base,
             runtime,
             models,
+            indexes,
             procedures: Procedures::built_in(),
             bulk: Arc::default(),
             read_only,
         });
         sql::plan_views(&shared).await?;
+        if !read_only {
+            shared.runtime.forget(search::upkeep::keep_up(Arc::downgrade(&shared)));
+        }
         Ok(shared)
     }
 
@@ -299,17 +309,22 @@ const COMMUNITY_FILE: &str = "community.sqlite";
 /// Opens the community tables: beside the Delta tables of a local database; for one in an object store,
 /// in the state directory.
 async fn open_community(location: &Location, options: &EngineOptions, read_only: bool) -> Result<Arc<Community>> {
-    let directory = match (location.local_directory(), &options.state_directory) {
-        (Some(directory), _) => directory.to_owned(),
-        (None, Some(directory)) => directory.clone(),
-        (None, None) => default_state_directory(location)?,
-    };
+    let directory = state_directory(location, options)?;
     std::fs::create_dir_all(&directory).map_err(|error| {
         Error::new(ErrorKind::Io, format!("cannot make the state directory {}: {error}", directory.display()))
             .with_hint("name another one")
     })?;
     let file = directory.join(COMMUNITY_FILE);
     if read_only && file.is_file() { Community::open_read_only(&file).await } else { Community::open(&file).await }
+}
+
+/// Where what is no table is kept: within a local database; for one in an object store, in a directory of this machine.
+fn state_directory(location: &Location, options: &EngineOptions) -> Result<PathBuf> {
+    match (location.local_directory(), &options.state_directory) {
+        (Some(directory), _) => Ok(directory.to_owned()),
+        (None, Some(directory)) => Ok(directory.clone()),
+        (None, None) => default_state_directory(location),
+    }
 }
 
 /// `$XDG_STATE_HOME/latentdb/…`, one folder for each database.

@@ -19,6 +19,7 @@ mod outcome;
 mod pg_catalog;
 mod runtime;
 pub mod schema;
+mod search;
 mod sql;
 mod statement;
 mod storage;

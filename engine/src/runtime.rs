@@ -75,6 +75,14 @@ impl QueryRuntime {
         }
     }
 
+    /// Starts `work` here, which ends with itself or with the runtime.
+    pub(crate) fn forget<F>(&self, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        drop(self.owner.handle.spawn(work));
+    }
+
     /// Starts `work` here; it ends with itself or when the returned guard is dropped.
     pub(crate) fn spawn<F>(&self, work: F) -> AbortOnDrop<()>
     where

@@ -35,7 +35,7 @@ mod stream;
 pub(crate) use definition::definition;
 pub(crate) use demand::OnDemand;
 pub(crate) use hoist::HoistModelCalls;
-pub(crate) use marker::Marker;
+pub(crate) use marker::{Marker, holds_call};
 pub(crate) use plan::ModelQueryPlanner;
 pub(crate) use registry::{ModelUser, Models};
 pub use service::{ModelFunction, ModelLimits, ModelRequest, ModelService};

@@ -15,7 +15,7 @@ use datafusion::logical_expr::{ScalarUDF, Volatility};
 use datafusion_pg_catalog::pg_catalog as postgres;
 
 use super::database::role_names;
-use super::indexes::primary_keys;
+use super::indexes::{indexes, primary_keys};
 use super::oids::{INFORMATION_SCHEMA, PG_CATALOG, PG_CLASS, PUBLIC};
 use super::procedures::procedure_oid;
 use super::relations::{comments, relation_oid};
@@ -241,15 +241,15 @@ fn index_definition(facts: &Arc<dyn CatalogFacts>) -> ScalarUDF {
     let facts = Arc::clone(facts);
     Function::any("pg_get_indexdef", &[1, 2, 3], TEXT, Volatility::Stable, move |arguments, rows| {
         let relations = facts.relations();
-        let keys = primary_keys(&relations);
-        let indexes = oids_of(arguments, 0)?;
+        let known = indexes(&relations);
+        let asked = oids_of(arguments, 0)?;
         let columns = if arguments.len() > 1 { Some(oids_of(arguments, 1)?) } else { None };
         let define = |row: usize| {
-            let index = indexes.is_valid(row).then(|| indexes.value(row))?;
-            let key = keys.iter().find(|key| key.index == index)?;
+            let oid = asked.is_valid(row).then(|| asked.value(row))?;
+            let index = known.iter().find(|index| index.oid == oid)?;
             match columns.as_ref().map_or(0, |columns| columns.value(row)) {
-                0 => Some(key.index_definition()),
-                column => key.relation.primary_key.get(usize::try_from(column).ok()?.checked_sub(1)?).cloned(),
+                0 => Some(index.definition.clone()),
+                column => index.column(usize::try_from(column).ok()?),
             }
         };
         Ok(Arc::new((0..rows).map(define).collect::<StringArray>()))

@@ -1,4 +1,4 @@
-//! Primary keys, as Postgres shows them: an index and a constraint each.
+//! Primary keys, as Postgres shows them: an index and a constraint each; and indexes of words and vectors.
 
 use std::sync::Arc;
 
@@ -61,29 +61,75 @@ pub(super) fn primary_keys(relations: &[Relation]) -> Vec<PrimaryKey<'_>> {
         .collect()
 }
 
+/// An index, of a key or of a column.
+pub(super) struct ShownIndex<'a> {
+    pub(super) relation: &'a Relation,
+    pub(super) oid: i32,
+    pub(super) name: String,
+    /// Numbers of the columns, from 1.
+    pub(super) columns: Vec<i16>,
+    pub(super) is_key: bool,
+    pub(super) is_ready: bool,
+    /// `CREATE INDEX …`.
+    pub(super) definition: String,
+}
+
+impl ShownIndex<'_> {
+    /// Name of a column, counted from 1.
+    pub(super) fn column(&self, number: usize) -> Option<String> {
+        let position = usize::try_from(*self.columns.get(number.checked_sub(1)?)?).ok()?.checked_sub(1)?;
+        self.relation.schema.fields().get(position).map(|field| field.name().clone())
+    }
+}
+
+/// All indexes.
+pub(super) fn indexes(relations: &[Relation]) -> Vec<ShownIndex<'_>> {
+    let keys = primary_keys(relations).into_iter().map(|key| ShownIndex {
+        oid: key.index,
+        definition: key.index_definition(),
+        relation: key.relation,
+        name: key.name,
+        columns: key.columns,
+        is_key: true,
+        is_ready: true,
+    });
+    let others = relations.iter().flat_map(|relation| {
+        relation.indexes.iter().map(move |index| ShownIndex {
+            relation,
+            oid: oid("index", &format!("{}/{}", relation.id, index.name)),
+            name: index.name.clone(),
+            columns: relation.schema.index_of(&index.column).map(|position| position as i16 + 1).into_iter().collect(),
+            is_key: false,
+            is_ready: index.is_ready,
+            definition: index.definition.clone(),
+        })
+    });
+    keys.chain(others).collect()
+}
+
 pub(super) fn pg_index(facts: &dyn CatalogFacts) -> Result<Arc<dyn TableProvider>> {
     let relations = facts.relations();
-    let keys = primary_keys(&relations);
-    Columns::new(keys.len())
-        .oids("indexrelid", "regclass", keys.iter().map(|key| key.index))
-        .oids("indrelid", "regclass", keys.iter().map(|key| relation_oid(key.relation)))
-        .int2("indnatts", keys.iter().map(|key| key.columns.len() as i16))
-        .int2("indnkeyatts", keys.iter().map(|key| key.columns.len() as i16))
-        .all_bools("indisunique", true)
+    let all = indexes(&relations);
+    Columns::new(all.len())
+        .oids("indexrelid", "regclass", all.iter().map(|index| index.oid))
+        .oids("indrelid", "regclass", all.iter().map(|index| relation_oid(index.relation)))
+        .int2("indnatts", all.iter().map(|index| index.columns.len() as i16))
+        .int2("indnkeyatts", all.iter().map(|index| index.columns.len() as i16))
+        .bools("indisunique", all.iter().map(|index| index.is_key))
         .all_bools("indnullsnotdistinct", false)
-        .all_bools("indisprimary", true)
+        .bools("indisprimary", all.iter().map(|index| index.is_key))
         .all_bools("indisexclusion", false)
         .all_bools("indimmediate", true)
         .all_bools("indisclustered", false)
-        .all_bools("indisvalid", true)
+        .bools("indisvalid", all.iter().map(|index| index.is_ready))
         .all_bools("indcheckxmin", false)
         .all_bools("indisready", true)
         .all_bools("indislive", true)
         .all_bools("indisreplident", false)
-        .numbers("indkey", keys.iter().map(|key| key.columns.clone()))
-        .numbers("indcollation", keys.iter().map(|key| vec![0; key.columns.len()]))
-        .numbers("indclass", keys.iter().map(|key| vec![0; key.columns.len()]))
-        .numbers("indoption", keys.iter().map(|key| vec![0; key.columns.len()]))
+        .numbers("indkey", all.iter().map(|index| index.columns.clone()))
+        .numbers("indcollation", all.iter().map(|index| vec![0; index.columns.len()]))
+        .numbers("indclass", all.iter().map(|index| vec![0; index.columns.len()]))
+        .numbers("indoption", all.iter().map(|index| vec![0; index.columns.len()]))
         .null_texts("indexprs")
         .null_texts("indpred")
         .table()

@@ -52,6 +52,21 @@ pub(crate) struct Relation {
     pub bytes: u64,
     /// The query of a view; `None` for a table.
     pub definition: Option<String>,
+    /// Indexes of its columns, the key apart.
+    pub indexes: Vec<ColumnIndex>,
+}
+
+/// An index of a column.
+#[derive(Debug, Clone)]
+pub(crate) struct ColumnIndex {
+    /// Name.
+    pub name: String,
+    /// Column.
+    pub column: String,
+    /// The statement that makes it.
+    pub definition: String,
+    /// Whether it covers all rows.
+    pub is_ready: bool,
 }
 
 /// A setting.

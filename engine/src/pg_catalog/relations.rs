@@ -6,7 +6,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::error::Result;
 
 use super::columns::Columns;
-use super::indexes::{PrimaryKey, primary_keys};
+use super::indexes::{ShownIndex, indexes};
 use super::oids::{self, BTREE, HEAP, OWNER, PG_CATALOG, PG_CLASS, PG_PROC, PUBLIC, oid};
 use super::procedures::procedure_oid;
 use super::types::{dimensions, pg_type};
@@ -60,17 +60,17 @@ fn class_rows(relations: &[Relation]) -> Vec<ClassRow> {
         pages: i32::try_from(relation.bytes.div_ceil(PAGE_BYTES)).unwrap_or(i32::MAX),
         tuples: relation.rows.map_or(-1.0, |rows| rows as f32),
         columns: relation.schema.fields().len() as i16,
-        has_index: !relation.primary_key.is_empty(),
+        has_index: !relation.primary_key.is_empty() || !relation.indexes.is_empty(),
     });
-    let keys = primary_keys(relations).into_iter().map(|key| ClassRow {
-        oid: key.index,
-        name: key.name,
+    let keys = indexes(relations).into_iter().map(|index| ClassRow {
+        oid: index.oid,
+        name: index.name,
         namespace: PUBLIC,
         kind: "i",
         access_method: BTREE,
         pages: 0,
         tuples: 0.0,
-        columns: key.columns.len() as i16,
+        columns: index.columns.len() as i16,
         has_index: false,
     });
     let system = SYSTEM_RELATIONS.iter().map(|(name, oid)| ClassRow {
@@ -165,11 +165,11 @@ fn attribute_rows(relations: &[Relation]) -> Vec<AttributeRow> {
             rows.push(row(oid, number, field, !is_view && !field.is_nullable()));
         }
     }
-    for PrimaryKey { index, columns, relation, .. } in primary_keys(relations) {
+    for ShownIndex { oid, columns, relation, is_key, .. } in indexes(relations) {
         for (number, column) in (1i16..).zip(columns) {
             let position = usize::try_from(column - 1).unwrap_or(0);
             if let Some(field) = relation.schema.fields().get(position) {
-                rows.push(row(index, number, field, true));
+                rows.push(row(oid, number, field, is_key));
             }
         }
     }

@@ -43,6 +43,7 @@ fn features() -> Relation {
         rows: Some(24576),
         bytes: 3_000_000,
         definition: None,
+        indexes: Vec::new(),
     }
 }
 
@@ -56,6 +57,7 @@ fn records() -> Relation {
         rows: None,
         bytes: 0,
         definition: Some("SELECT * FROM features".to_owned()),
+        indexes: Vec::new(),
     }
 }
 

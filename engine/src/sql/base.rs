@@ -14,9 +14,10 @@ use super::catalog::{CATALOG, PUBLIC};
 use super::cooperative::CooperativeJoins;
 use super::functions;
 use super::lateral::{self, Functions};
-use super::operators::QuotedTruth;
+use super::operators::{QuotedTruth, SearchOperators};
 use crate::models::{HoistModelCalls, ModelQueryPlanner, Models, OnDemand};
 use crate::pg_catalog;
+use crate::search::{self, AskIndexes, Indexes};
 use crate::storage::Location;
 use crate::{EngineOptions, Error, ErrorKind, Result};
 
@@ -31,21 +32,31 @@ pub(crate) fn state(
     location: &Location,
     named: &Arc<Functions>,
     models: &Arc<Models>,
+    indexes: &Arc<Indexes>,
 ) -> Result<SessionState> {
     let environment = environment(options, location)?;
     environment.register_object_store(&location.store_url()?, Arc::clone(location.store()));
     let mut state = SessionStateBuilder::new()
-        .with_config(config(options).with_extension(Arc::clone(models)).with_extension(Arc::clone(named)))
+        .with_config(
+            config(options)
+                .with_extension(Arc::clone(models))
+                .with_extension(Arc::clone(named))
+                .with_extension(Arc::clone(indexes)),
+        )
         .with_runtime_env(environment)
-        .with_expr_planners(vec![Arc::new(QuotedTruth)])
+        .with_expr_planners(vec![Arc::new(QuotedTruth), Arc::new(SearchOperators)])
         .with_default_features()
         .with_query_planner(Arc::new(ModelQueryPlanner))
+        .with_optimizer_rule(Arc::new(AskIndexes))
         .with_optimizer_rule(Arc::new(HoistModelCalls))
         .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
         .with_physical_optimizer_rule(Arc::new(OnDemand))
         .with_relation_planners(vec![lateral::planner(Arc::clone(named))])
         .build();
     for function in functions::plain() {
+        state.register_udf(function)?;
+    }
+    for function in search::functions() {
         state.register_udf(function)?;
     }
     for function in named.all() {

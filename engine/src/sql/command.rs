@@ -146,6 +146,15 @@ pub(crate) enum Definition {
         /// Whether a missing one is fine.
         if_exists: bool,
     },
+    /// `CREATE INDEX`.
+    CreateIndex(Box<ast::CreateIndex>),
+    /// `DROP INDEX a, b`.
+    DropIndex {
+        /// Names.
+        names: Vec<ast::ObjectName>,
+        /// Whether a missing one is fine.
+        if_exists: bool,
+    },
     /// `COMMENT ON TABLE t` or `ON COLUMN t.c`.
     Comment {
         /// Table or view.

@@ -20,10 +20,9 @@ pub(crate) fn from_ast(statement: ast::Statement) -> Result<Command> {
             Definition::DropView { names, if_exists }
         }
         S::CreateSchema { .. } => return Err(unsupported("CREATE SCHEMA").with_hint("tables are in schema public")),
-        S::CreateIndex(_) => {
-            return Err(
-                unsupported("CREATE INDEX").with_hint("tables are sorted by their key and need no index for it")
-            );
+        S::CreateIndex(create) => Definition::CreateIndex(Box::new(create)),
+        S::Drop { object_type: ast::ObjectType::Index, names, if_exists, .. } => {
+            Definition::DropIndex { names, if_exists }
         }
         S::AlterTable(_) => {
             return Err(

@@ -11,7 +11,7 @@ use super::command::Definition;
 use super::conversation::Conversation;
 use super::grammar::table_name;
 use super::transaction::{Place, commit_durably};
-use super::{changes, scram, tables, views};
+use super::{changes, indexing, scram, tables, views};
 use crate::community::StoredView;
 use crate::schema::VIEWS;
 use crate::{Error, ErrorKind, Outcome, Result};
@@ -36,6 +36,8 @@ fn tag(definition: &Definition) -> &'static str {
         Definition::DropTable { .. } => "DROP TABLE",
         Definition::CreateView { .. } => "CREATE VIEW",
         Definition::DropView { .. } => "DROP VIEW",
+        Definition::CreateIndex(_) => "CREATE INDEX",
+        Definition::DropIndex { .. } => "DROP INDEX",
         Definition::Comment { .. } => "COMMENT",
         Definition::PutUser { create: true, .. } => "CREATE ROLE",
         Definition::PutUser { .. } => "ALTER ROLE",
@@ -70,6 +72,13 @@ async fn carry_out(session: &Arc<Conversation>, definition: &Definition, text: &
         Definition::DropView { names, if_exists } => {
             for name in names {
                 let dropped = views::drop(session, &table_name(name)?).await;
+                notice = unless_missing(dropped, *if_exists)?.or(notice);
+            }
+        }
+        Definition::CreateIndex(create) => notice = indexing::create(session, create).await?,
+        Definition::DropIndex { names, if_exists } => {
+            for name in names {
+                let dropped = indexing::drop(session, &table_name(name)?);
                 notice = unless_missing(dropped, *if_exists)?.or(notice);
             }
         }
@@ -110,7 +119,9 @@ async fn drop_table(session: &Arc<Conversation>, name: &ast::ObjectName) -> Resu
             .with_hint(format!("DROP VIEW {name}")));
     }
     let database = Arc::clone(&shared.database);
-    shared.runtime.finish(async move { database.drop_table(&name).await }).await
+    let own = name.clone();
+    shared.runtime.finish(async move { database.drop_table(&own).await }).await?;
+    shared.indexes.remove_of_table(&name)
 }
 
 async fn comment_on(

@@ -9,8 +9,9 @@ use super::conversation::Conversation;
 use super::lateral::FunctionDefinition;
 use super::vars::SessionVars;
 use crate::engine::Shared;
-use crate::pg_catalog::{Activity, CatalogFacts, OWNER_NAME, Relation, Setting};
+use crate::pg_catalog::{Activity, CatalogFacts, ColumnIndex, OWNER_NAME, Relation, Setting};
 use crate::schema::VIEWS;
+use crate::search::{Index, upkeep};
 use crate::storage::database::TableFacts;
 use crate::{Error, ErrorKind, Result};
 
@@ -52,7 +53,13 @@ impl CatalogFacts for SessionFacts {
     }
 
     fn relations(&self) -> Vec<Relation> {
-        let tables = self.shared.database.facts().into_iter().chain(self.shared.community.facts()).map(table);
+        let indexes = self.shared.indexes.all();
+        let own = |name: &str| -> Vec<ColumnIndex> {
+            let own = indexes.iter().filter(|index| index.definition.table == name);
+            own.map(|index| shown(&self.shared, index)).collect()
+        };
+        let tables = self.shared.database.facts().into_iter().chain(self.shared.community.facts());
+        let tables = tables.map(|facts| Relation { indexes: own(&facts.name), ..table(facts) });
         let built_in = VIEWS
             .iter()
             .map(|definition| view(&self.shared, definition.name, definition.sql, Some(definition.comment.to_owned())));
@@ -111,6 +118,18 @@ fn table(facts: TableFacts) -> Relation {
         rows: Some(facts.rows),
         bytes: facts.bytes,
         definition: None,
+        indexes: Vec::new(),
+    }
+}
+
+fn shown(shared: &Arc<Shared>, index: &Index) -> ColumnIndex {
+    let is_ready = upkeep::is_ready(shared, index);
+    let definition = &index.definition;
+    ColumnIndex {
+        name: definition.name.clone(),
+        column: definition.column.clone(),
+        definition: definition.to_string(),
+        is_ready,
     }
 }
 
@@ -125,5 +144,6 @@ fn view(shared: &Shared, name: &str, sql: &str, comment: Option<String>) -> Rela
         rows: None,
         bytes: 0,
         definition: Some(sql.to_owned()),
+        indexes: Vec::new(),
     }
 }

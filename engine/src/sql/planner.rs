@@ -23,10 +23,11 @@ use super::catalog::{CATALOG, PUBLIC, StatementCatalogs};
 use super::facts::SessionFacts;
 use super::types::PostgresTypes;
 use super::vars::SessionVars;
-use super::{errors, lateral, parse};
+use super::{errors, lateral, parse, searching};
 use crate::engine::Shared;
 use crate::models::ModelUser;
 use crate::pg_catalog::{self, CatalogFacts};
+use crate::search::SearchSettings;
 use crate::sql::command::Command;
 use crate::storage::transaction::Transaction;
 use crate::{Error, ErrorKind, Result};
@@ -56,6 +57,11 @@ impl Planner {
         let mut base = shared.base.clone();
         vars.apply(base.config_mut().options_mut())?;
         base.config_mut().set_extension(Arc::new(ModelUser(Arc::from(vars.user()))));
+        base.config_mut().set_extension(Arc::new(SearchSettings {
+            use_indexes: vars.is_on("latentdb.use_indexes"),
+            vector_exact: vars.is_on("latentdb.vector_exact"),
+            vector_ef: vars.setting("latentdb.vector_ef").and_then(|ef| ef.parse().ok()).filter(|ef| *ef > 0),
+        }));
         let facts: Arc<dyn CatalogFacts> = Arc::new(SessionFacts::new(shared, vars));
         for function in pg_catalog::functions(&facts) {
             base.register_udf(Arc::new(function))?;
@@ -102,6 +108,7 @@ impl Planner {
         mut statement: ast::Statement,
         hints: &[Option<FieldRef>],
     ) -> Result<Planned> {
+        searching::rewrite_statement(&mut statement, &|table| self.shared.primary_key(table))?;
         lateral::rewrite_statement(&mut statement, &self.shared.functions)?;
         let pinned = super::versions::pin(self, transaction, &mut statement).await?;
         let state = self.state(transaction, pinned);

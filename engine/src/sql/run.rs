@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{errors, names};
 use crate::runtime::{AbortOnDrop, QueryRuntime};
+use crate::search;
 use crate::storage::rewrite;
 use crate::{Error, ErrorKind, Result, RowStream};
 
@@ -145,7 +146,8 @@ fn counted(batch: &RecordBatch) -> Result<u64> {
 }
 
 async fn start(state: &Arc<SessionState>, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
-    let physical = state.create_physical_plan(plan).await?;
+    let folded = Box::pin(search::constants::fold(plan, state)).await?;
+    let physical = state.create_physical_plan(folded.as_ref().unwrap_or(plan)).await?;
     Ok(execute_stream(physical, task_context(state))?)
 }
 

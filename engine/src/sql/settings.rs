@@ -103,6 +103,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("work_mem", "4MB", Text, "Kept for clients that set it; see datafusion.runtime.memory_limit"),
     setting("xmloption", "content", OneOf(&["content", "document"]), "Kept for clients that set it"),
     setting("latentdb.lookups", "on", Switch, "Whether queries for rows by key are answered without a plan"),
+    setting("latentdb.use_indexes", "on", Switch, "Whether searches use indexes; off reads everything"),
+    setting(
+        "latentdb.vector_ef",
+        "0",
+        Integer(0, 100_000),
+        "Candidates kept by a walk through a vector index; 0 for its own",
+    ),
+    setting("latentdb.vector_exact", "off", Switch, "Whether nearest vectors are found by comparing all"),
     setting("latentdb.version", env!("CARGO_PKG_VERSION"), Fixed, "Version of LatentDB"),
 ];
 

@@ -30,10 +30,17 @@ impl TypePlanner for PostgresTypes {
                 DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into()))
             }
             SqlType::Custom(name, _) if names_an_oid(name) => DataType::UInt32,
+            // How many components a vector has is told by its values.
+            SqlType::Custom(name, _) if is_named(name, "vector") => DataType::new_list(DataType::Float32, true),
             _ => return PgOidTypePlanner.plan_type_field(sql_type),
         };
         Ok(Some(Arc::new(Field::new("", data_type, true))))
     }
+}
+
+fn is_named(name: &ObjectName, wanted: &str) -> bool {
+    let last = name.0.last().and_then(|part| part.as_ident());
+    last.is_some_and(|ident| ident.value.eq_ignore_ascii_case(wanted))
 }
 
 /// `oid` and its aliases: `regclass`, `pg_catalog.regtype`, …

@@ -242,7 +242,8 @@ impl Values {
             },
         };
         drop(before);
-        self.epoch += u64::from(matches!(name, "TimeZone" | "search_path"));
+        let is_planned_by = matches!(name, "TimeZone" | "search_path") || name.starts_with("latentdb.");
+        self.epoch += u64::from(is_planned_by);
         let reported = settings::find(name).is_some_and(|setting| setting.reported);
         if reported && !self.changed.contains(&name) {
             self.changed.push(name);

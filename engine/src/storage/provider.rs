@@ -15,11 +15,14 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexRequirement, PhysicalSortRequirement};
 use datafusion::physical_plan::ExecutionPlan;
 
+use datafusion::execution::SessionState;
+
 use super::insert::InsertSink;
 use super::scan::ScanTarget;
 use super::table::{Table, TableSnapshot};
 use super::transaction::Transaction;
 use super::{merge, rewrite};
+use crate::search;
 use crate::{Error, ErrorKind};
 
 /// A table in a transaction, or an older state of one.
@@ -100,7 +103,14 @@ impl TableProvider for DeltaTableProvider {
         limit: Option<usize>,
     ) -> PlanResult<Arc<dyn ExecutionPlan>> {
         let target = self.current_target().await?;
-        target.plan(state, projection.map(Vec::as_slice), filters, limit)
+        let projection = projection.map(Vec::as_slice);
+        if let Some(state) = state.as_any().downcast_ref::<SessionState>()
+            && let Some(plan) = search::plan(&target, &self.table.name, state, projection, filters)?
+        {
+            return Ok(plan);
+        }
+        let (_, filters) = search::without_questions(filters);
+        target.plan(state, projection, &filters, limit)
     }
 
     async fn insert_into(
@@ -149,7 +159,7 @@ impl DeltaTableProvider {
         &self.table
     }
 
-    pub(super) fn scan_target(&self) -> &ScanTarget {
+    pub(crate) fn scan_target(&self) -> &ScanTarget {
         &self.target
     }
 }

@@ -8,12 +8,12 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::pruning::PrunableStatistics;
 use datafusion::common::{DFSchema, Result as PlanResult, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::{CachedParquetFileReaderFactory, ParquetRowSelection};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -26,15 +26,22 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
+use parquet::arrow::RowNumber;
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use roaring::RoaringBitmap;
 
 use super::files::LiveFile;
 use super::location::Location;
+use crate::search::RowsOfFiles;
 
 /// Bytes from which a scan of several files is shared among threads.
 const WORTH_DIVIDING: u64 = 4 << 20;
 
 /// Column that tells which of the scanned files a row came from, where a scan asks for it.
 pub(crate) const FILE_COLUMN: &str = "__file";
+
+/// Column that tells the number of a row within its file, from 0, where a scan asks for it.
+pub(crate) const ROW_COLUMN: &str = "__row";
 
 /// What to scan.
 #[derive(Debug, Clone)]
@@ -47,16 +54,21 @@ pub(crate) struct ScanTarget {
     pub files: Vec<Arc<LiveFile>>,
     /// Adds [`FILE_COLUMN`]: the file's place in `files`.
     pub with_file_column: bool,
+    /// Adds [`ROW_COLUMN`].
+    pub with_row_column: bool,
+    /// The rows to read, by the file's place in `files`; none for all.
+    pub rows: Option<Arc<RowsOfFiles>>,
 }
 
 impl ScanTarget {
     /// Columns the scan yields.
     pub(crate) fn schema(&self) -> SchemaRef {
-        if !self.with_file_column {
+        if !self.with_file_column && !self.with_row_column {
             return Arc::clone(&self.schema);
         }
         let mut fields: Vec<FieldRef> = self.schema.fields().iter().cloned().collect();
-        fields.push(file_column());
+        fields.extend(self.with_file_column.then(file_column));
+        fields.extend(self.with_row_column.then(row_column));
         Arc::new(arrow::datatypes::Schema::new(fields))
     }
 
@@ -80,12 +92,10 @@ impl ScanTarget {
         let store_url = self.location.store_url()?;
         let cache = session.runtime_env().cache_manager.get_file_metadata_cache();
         let reader = CachedParquetFileReaderFactory::new(Arc::clone(self.location.store()), cache);
-        let table_schema = match self.with_file_column {
-            true => {
-                TableSchema::builder(Arc::clone(&self.schema)).with_table_partition_cols(vec![file_column()]).build()
-            }
-            false => TableSchema::from(Arc::clone(&self.schema)),
-        };
+        let table_schema = TableSchema::builder(Arc::clone(&self.schema))
+            .with_table_partition_cols(self.with_file_column.then(file_column).into_iter().collect::<Vec<_>>())
+            .with_virtual_columns(self.with_row_column.then(row_column).into_iter().collect::<Fields>())
+            .build();
         let source = ParquetSource::new(table_schema)
             .with_parquet_file_reader_factory(Arc::new(reader))
             .with_pushdown_filters(true)
@@ -93,7 +103,7 @@ impl ScanTarget {
             .with_enable_page_index(true);
         let mut config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(store_url)?, Arc::new(source))
             .with_file_groups(groups)
-            .with_statistics(self.statistics(&kept, !filters.is_empty())?)
+            .with_statistics(self.statistics(&kept, !filters.is_empty() || self.rows.is_some())?)
             .with_limit(limit)
             .with_projection_indices(projection.map(<[usize]>::to_vec))?;
         if let Some(ordering) = ordered {
@@ -104,7 +114,11 @@ impl ScanTarget {
 
     /// Files that may hold rows for which `filters` are true, with their place in `files`.
     fn prune(&self, session: &dyn Session, filters: &[Expr]) -> PlanResult<Vec<(usize, Arc<LiveFile>)>> {
-        let all = || self.files.iter().cloned().enumerate().collect::<Vec<_>>();
+        let all = || {
+            let has_rows = |place: &usize| self.rows.as_ref().is_none_or(|rows| rows.contains_key(place));
+            let files = self.files.iter().cloned().enumerate();
+            files.filter(|(place, _)| has_rows(place)).collect::<Vec<_>>()
+        };
         let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(all()) };
         let df_schema = DFSchema::try_from(self.schema())?;
         let predicate = session.create_physical_expr(filter, &df_schema)?;
@@ -112,7 +126,7 @@ impl ScanTarget {
         if pruning.always_true() {
             return Ok(all());
         }
-        let bounds = self.files.iter().map(|file| Arc::clone(&file.bounds)).collect();
+        let bounds = all().iter().map(|(_, file)| Arc::clone(&file.bounds)).collect();
         let keep = pruning.prune(&PrunableStatistics::new(bounds, Arc::clone(&self.schema)))?;
         Ok(all().into_iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect())
     }
@@ -205,6 +219,11 @@ impl ScanTarget {
             let place = i32::try_from(place).unwrap_or(i32::MAX);
             partitioned = partitioned.with_partition_values(vec![ScalarValue::Int32(Some(place))]);
         }
+        if let Some(rows) = self.rows.as_ref().and_then(|rows| rows.get(&place))
+            && let Some(total) = file.rows
+        {
+            partitioned = partitioned.with_extension(ParquetRowSelection::new(selection(rows, total)));
+        }
         partitioned.with_statistics(Arc::clone(&file.statistics))
     }
 
@@ -212,6 +231,9 @@ impl ScanTarget {
         let mut merged =
             Statistics::try_merge_iter(files.iter().map(|(_, file)| file.statistics.as_ref()), &self.schema)?;
         if self.with_file_column {
+            merged.column_statistics.push(datafusion::common::ColumnStatistics::new_unknown());
+        }
+        if self.with_row_column {
             merged.column_statistics.push(datafusion::common::ColumnStatistics::new_unknown());
         }
         Ok(if filtered { merged.to_inexact() } else { merged })
@@ -241,6 +263,33 @@ fn divide(groups: &mut Vec<Group>, partitions: usize) {
 
 fn file_column() -> FieldRef {
     Arc::new(Field::new(FILE_COLUMN, DataType::Int32, false))
+}
+
+fn row_column() -> FieldRef {
+    Arc::new(Field::new(ROW_COLUMN, DataType::Int64, false).with_extension_type(RowNumber))
+}
+
+/// `rows` of a file of `total` rows, as runs to skip and to read.
+fn selection(rows: &RoaringBitmap, total: u64) -> RowSelection {
+    let total = usize::try_from(total).unwrap_or(usize::MAX);
+    let mut runs = Vec::new();
+    let mut next = 0;
+    for row in rows.iter().map(|row| row as usize).take_while(|row| *row < total) {
+        match runs.last_mut() {
+            Some(RowSelector { row_count, skip: false }) if row == next => *row_count += 1,
+            _ => {
+                if row > next {
+                    runs.push(RowSelector::skip(row - next));
+                }
+                runs.push(RowSelector::select(1));
+            }
+        }
+        next = row + 1;
+    }
+    if next < total {
+        runs.push(RowSelector::skip(total - next));
+    }
+    runs.into()
 }
 
 /// Compares keys column by column.

@@ -305,6 +305,8 @@ impl Transaction {
             sort_key: snapshot.sort_key.clone(),
             files: snapshot.files.clone(),
             with_file_column: false,
+            with_row_column: false,
+            rows: None,
         }
     }
 

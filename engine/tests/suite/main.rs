@@ -6,5 +6,6 @@ mod clients;
 mod fake_model;
 mod lookup;
 mod models;
+mod search;
 mod slt;
 mod storage;

@@ -11,7 +11,14 @@ use super::{Result, binary, fit, text};
 /// Reads an array literal whose elements are of `element`.
 pub(super) fn parse_text(literal: &str, element: &DataType) -> Result<ScalarValue> {
     let malformed = || Report::new(code::INVALID_TEXT, format!("malformed array literal: \"{literal}\""));
-    let body = literal.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).ok_or_else(malformed)?;
+    let literal = literal.trim();
+    let in_braces = literal.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    // pgvector's clients write vectors in brackets.
+    let in_brackets = || {
+        let is_vector = matches!(element, DataType::Float32 | DataType::Float64);
+        literal.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).filter(|_| is_vector)
+    };
+    let body = in_braces.or_else(in_brackets).ok_or_else(malformed)?;
     let mut values = Vec::new();
     let mut items = Items { rest: body, done: body.trim().is_empty() };
     while let Some(item) = items.next() {

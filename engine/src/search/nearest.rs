@@ -1,0 +1,150 @@
+//! The nearest vectors of a table: from the segments of an index, and by reading what they do not cover.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::execution::SessionState;
+use futures::TryStreamExt;
+use latentdb_vectors::{Metric, SearchOptions, distance};
+
+use super::failure::from_vectors;
+use super::index::Index;
+use super::read::{located, places};
+use super::rows::{Places, RowsOfFiles, by_path, to_filter};
+use super::segment::{Content, Segment};
+use super::values::Vectors;
+use crate::Result;
+use crate::storage::scan::ScanTarget;
+
+/// Candidates beyond those that were asked for: the sort above ranks by exact distances, which may order near equals otherwise.
+const SPARE: usize = 16;
+
+/// What is looked for.
+#[derive(Debug, Clone)]
+pub(super) struct Nearest {
+    pub(super) column: String,
+    pub(super) vector: Arc<Vec<f32>>,
+    pub(super) metric: Metric,
+    pub(super) k: usize,
+    /// Width of the walk through the graph; none for the segment's own.
+    pub(super) ef: Option<usize>,
+}
+
+/// A row with its distance.
+type Found = (f32, usize, u32);
+
+/// Rows among which the `k` nearest are, as far as the index finds them. `None` if there are fewer than `k` vectors: what comes
+/// after them has none, and has to be read.
+pub(super) async fn nearest(
+    index: &Index,
+    target: &ScanTarget,
+    state: &SessionState,
+    wanted: &Nearest,
+    allowed: Option<RowsOfFiles>,
+) -> Result<Option<RowsOfFiles>> {
+    let segments = index.segments();
+    let paths = by_path(target);
+    let parts: Vec<(Arc<Segment>, Places)> = segments
+        .iter()
+        .map(|segment| (Arc::clone(segment), Places::new(&segment.files, &paths)))
+        .filter(|(_, places)| !places.is_empty())
+        .collect();
+    let mut uncovered = target.clone();
+    let covered: HashSet<usize> = parts.iter().flat_map(|(_, places)| places.files()).collect();
+    let left: Vec<usize> = (0..target.files.len()).filter(|place| !covered.contains(place)).collect();
+    uncovered.files = left.iter().filter_map(|place| target.files.get(*place).cloned()).collect();
+    let own = wanted.clone();
+    let search = move || -> Result<_> {
+        let mut found = Vec::new();
+        for (segment, places) in &parts {
+            search_one(segment, places, &own, allowed.as_ref(), &mut found)?;
+        }
+        Ok((found, allowed))
+    };
+    let (mut found, allowed) = blocking(search).await?;
+    scan(&uncovered, &left, state, wanted, allowed.as_ref(), &mut found).await?;
+    Ok(best(found, wanted.k))
+}
+
+/// Searches one segment.
+fn search_one(
+    segment: &Segment,
+    places: &Places,
+    wanted: &Nearest,
+    allowed: Option<&RowsOfFiles>,
+    found: &mut Vec<Found>,
+) -> Result<()> {
+    let Content::Vectors(vectors) = &segment.content else { return Ok(()) };
+    // Those of another model; a column may hold them, and nothing compares them with this one.
+    if vectors.is_empty() || vectors.dim() != wanted.vector.len() {
+        return Ok(());
+    }
+    let filter = places.live(allowed).map(|live| to_filter(&live));
+    let options = SearchOptions { ef: wanted.ef, filter: filter.as_ref() };
+    let hits = vectors.search(&wanted.vector, wanted.k.saturating_add(SPARE), &options).map_err(from_vectors)?;
+    found.extend(hits.into_iter().filter_map(|hit| {
+        let (file, row) = places.of(hit.row)?;
+        Some((hit.distance, file, row))
+    }));
+    Ok(())
+}
+
+/// Reads the files `files`, whose places in the whole are `left`.
+async fn scan(
+    files: &ScanTarget,
+    left: &[usize],
+    state: &SessionState,
+    wanted: &Nearest,
+    allowed: Option<&RowsOfFiles>,
+    found: &mut Vec<Found>,
+) -> Result<()> {
+    if files.files.is_empty() {
+        return Ok(());
+    }
+    let mut batches = located(files, state, Some(&wanted.column), &[])?;
+    while let Some(batch) = batches.try_next().await? {
+        let Some(column) = batch.column_by_name(&wanted.column) else { continue };
+        let vectors = Vectors::new(column)?;
+        for (number, (file, row)) in places(&batch)?.enumerate() {
+            let Some(file) = left.get(file).copied() else { continue };
+            if allowed.is_some_and(|allowed| !allowed.get(&file).is_some_and(|rows| rows.contains(row))) {
+                continue;
+            }
+            let Some(vector) = vectors.get(number) else { continue };
+            let apart = distance(wanted.metric, &wanted.vector, vector).map_err(from_vectors);
+            match apart {
+                Ok(apart) => found.push((apart, file, row)),
+                // A vector that has no distance comes after all that have one.
+                Err(error) => tracing::debug!(%error, "a vector without a distance"),
+            }
+        }
+        shrink(found, wanted.k);
+    }
+    Ok(())
+}
+
+fn shrink(found: &mut Vec<Found>, k: usize) {
+    let most = k.saturating_add(SPARE);
+    if found.len() > most.saturating_mul(4) {
+        found.select_nth_unstable_by(most, |one, other| one.0.total_cmp(&other.0));
+        found.truncate(most);
+    }
+}
+
+fn best(mut found: Vec<Found>, k: usize) -> Option<RowsOfFiles> {
+    if found.len() < k {
+        return None;
+    }
+    found.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+    let mut rows = RowsOfFiles::new();
+    for (_, file, row) in found.into_iter().take(k.saturating_add(SPARE)) {
+        rows.entry(file).or_default().insert(row);
+    }
+    Some(rows)
+}
+
+/// Runs what keeps a thread busy.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| crate::Error::new(crate::ErrorKind::Internal, format!("a search failed: {error}")))?
+}
