@@ -17,7 +17,9 @@ use latentdb_runtime::source::Source;
 use crate::address::layer_of;
 use crate::arguments::internal;
 use crate::dashboards::GenerateDashboards;
+use crate::embedder::Embedder;
 use crate::evals::EvalSource;
+use crate::explanations::{EmbedExplanations, keep_up};
 use crate::failure::from_runtime;
 use crate::functions;
 use crate::hints::SourceHints;
@@ -43,6 +45,7 @@ struct Inner {
     sources: RepeatedQuery,
     densities: RepeatedQuery,
     vectors: UserVectors,
+    embedder: Embedder,
 }
 
 const MODEL: &str = "SELECT weights_uri, dtype FROM models WHERE model_id = $1";
@@ -91,13 +94,15 @@ impl Models {
             sources: lookup(SOURCES),
             densities: lookup(DENSE),
             vectors: UserVectors::new(engine),
+            embedder: Embedder::from_environment(),
         };
         let models = Self { inner: Arc::new(inner) };
         engine.attach_models(Arc::new(models.clone()))?;
         let weak = WeakModels(Arc::downgrade(&models.inner));
         engine.register_procedure(Arc::new(GenerateDashboards::new(weak.clone())));
         engine.register_procedure(Arc::new(EvalSource::new(weak.clone())));
-        engine.register_procedure(Arc::new(LayoutFeatures::new(weak)));
+        engine.register_procedure(Arc::new(LayoutFeatures::new(weak.clone())));
+        engine.register_procedure(Arc::new(EmbedExplanations::new(weak)));
         Ok(models)
     }
 
@@ -120,6 +125,22 @@ impl Models {
             Error::new(ErrorKind::InvalidValue, format!("the weights of model {model} are not here"))
                 .with_hint(format!("latentdb model add {model} DIR says where they are"))
         })
+    }
+
+    /// The vectors of some texts' meanings.
+    pub(crate) async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
+        self.inner.embedder.embed(&self.inner.hub, texts).await
+    }
+
+    /// Name of the model that makes them.
+    pub(crate) async fn embedding_model(&self) -> Result<String> {
+        self.inner.embedder.identity(&self.inner.hub).await
+    }
+
+    /// Embeds explanations of `engine` as they arrive, until the models are dropped.
+    pub fn keep_explanations_embedded(&self, engine: &Engine) {
+        let weak = WeakModels(Arc::downgrade(&self.inner));
+        drop(tokio::spawn(keep_up(weak, engine.clone())));
     }
 
     /// The vectors that users made.

@@ -23,6 +23,8 @@ pub enum Stage {
     Neighbors,
     /// Laying vectors out; counted in epochs.
     Layout,
+    /// Embedding texts; counted in texts.
+    Embedding,
     /// Making everything visible.
     Committing,
 }
@@ -35,6 +37,7 @@ impl fmt::Display for Stage {
             Self::Dashboards => "making dashboards",
             Self::Neighbors => "finding neighbours",
             Self::Layout => "laying out",
+            Self::Embedding => "embedding",
             Self::Committing => "committing",
         })
     }

@@ -119,7 +119,10 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> CliResult {
     }
     let metrics = telemetry::start_metrics()?;
     let engine = Engine::open(&settings.location, settings.engine.clone()).await?;
-    database::attach_models(&engine, global)?;
+    let models = database::attach_models(&engine, global)?;
+    if !engine.is_read_only() {
+        models.keep_explanations_embedded(&engine);
+    }
     let shutdown = CancellationToken::new();
     let mut servers: JoinSet<Result<()>> = JoinSet::new();
     if let Some(listener) = pg_listener {

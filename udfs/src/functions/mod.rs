@@ -5,6 +5,7 @@ mod activate_by_token;
 mod activate_feature;
 mod attention;
 mod detokenize;
+mod embed;
 mod hidden_states;
 mod logit_lens;
 mod logits;
@@ -41,6 +42,8 @@ const OPERATIONS: &[&dyn Operation] = &[
     &attention::Attention,
     &hidden_states::HiddenStates,
     &similar_features::SimilarFeatures,
+    &embed::Embed,
+    &embed::EmbeddingModel,
     &vectors::FeatureVector::DECODER,
     &vectors::FeatureVector::ENCODER,
 ];

@@ -9,6 +9,8 @@ use crate::location::HubPlace;
 pub(crate) enum Wanted {
     /// A model: its configuration, tokenizer and weights.
     Model,
+    /// A model of sentence embeddings: a model, and how its tokens become one vector.
+    Embedder,
     /// A source: weights, and what lies beside them that tells how they are read.
     Source,
 }
@@ -22,6 +24,16 @@ const BELOW: &str = "checkpoints/final.safetensors";
 pub(super) fn choose(place: &HubPlace, files: &[String], wanted: Wanted) -> Result<Vec<String>> {
     let chosen = match (wanted, &place.path) {
         (Wanted::Model, path) => model(files, path.as_deref())?,
+        (Wanted::Embedder, path) => {
+            let folder = path.as_deref();
+            let is_recipe = |file: &&String| {
+                let name = inside(file, folder);
+                name.is_some_and(|name| name == "vocab.txt" || name.ends_with("_Pooling/config.json"))
+            };
+            let mut all = model(files, folder)?;
+            all.extend(files.iter().filter(is_recipe).cloned());
+            all
+        }
         (Wanted::Source, Some(path)) if files.contains(path) => beside(files, path),
         (Wanted::Source, path) => source(files, path.as_deref()),
     };

@@ -9,6 +9,7 @@ mod dashboards_parity;
 mod dashboards_related;
 mod dashboards_runs;
 mod dashboards_vectors;
+mod embeddings;
 mod evals;
 mod golden;
 mod planning;
