@@ -60,7 +60,8 @@ test-rust:
 # for the dependencies, and so compile all of them again; with --tests it does not.)
 test-clients: client-tools
 	cargo build --locked --tests
-	LATENTDB_BIN=$(CARGO_TARGET_DIR)/debug/latentdb $(CLIENT_VENV)/bin/python -m pytest $(CLIENTS) $(PYTEST_FLAGS)
+	@model=$$($(EMBED_GOLDEN)/fetch-minilm $(CACHE)) && set -x && LATENTDB_MINILM=$$model \
+		LATENTDB_BIN=$(CARGO_TARGET_DIR)/debug/latentdb $(CLIENT_VENV)/bin/python -m pytest $(CLIENTS) $(PYTEST_FLAGS)
 
 client-tools: $(CLIENT_VENV)/.complete
 	@$(CLIENTS)/install-system-clients

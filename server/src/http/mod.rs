@@ -7,6 +7,7 @@
 mod access;
 mod cells;
 mod error;
+mod explanations;
 mod feature;
 mod health;
 mod inference;
@@ -14,6 +15,7 @@ mod listener;
 mod negotiate;
 mod parameters;
 mod prisma;
+mod rows;
 mod sql;
 mod stream;
 
@@ -103,6 +105,10 @@ fn router(app: Arc<App>, max_body_bytes: usize) -> Router {
         .route("/api/activation/source", post(inference::post_activation_source))
         .route("/api/search-all", post(inference::post_search_all))
         .route("/api/search-topk-by-token", post(inference::post_search_by_token))
+        .route("/api/explanation/search", post(explanations::post_search))
+        .route("/api/explanation/search-model", post(explanations::post_search_model))
+        .route("/api/explanation/search-release", post(explanations::post_search_release))
+        .route("/api/explanation/search-all", post(explanations::post_search_all))
         .route("/v1/sql", post(sql::post_sql))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), access::identify))
         .route("/metrics", get(health::metrics))

@@ -20,9 +20,9 @@ pub(super) use tokenize::post_tokenize;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use latentdb_engine::{Engine, RepeatedQuery, Result, ScalarValue};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::json::{RowShape, write_rows};
+use super::rows::{Row, member, number, rows};
 
 /// The queries of the endpoints.
 #[derive(Debug)]
@@ -87,9 +87,6 @@ impl Inference {
     }
 }
 
-/// A row of a result.
-type Row = Map<String, Value>;
-
 /// A list of texts, as a parameter.
 fn list(texts: &[String]) -> ScalarValue {
     let texts: Vec<ScalarValue> = texts.iter().map(|text| ScalarValue::from(text.as_str())).collect();
@@ -100,20 +97,6 @@ fn list(texts: &[String]) -> ScalarValue {
 fn numbers(values: impl IntoIterator<Item = i32>) -> ScalarValue {
     let values: Vec<ScalarValue> = values.into_iter().map(ScalarValue::from).collect();
     ScalarValue::List(ScalarValue::new_list_nullable(&values, &DataType::Int32))
-}
-
-/// The rows of a result.
-fn rows(batch: &RecordBatch) -> Result<Vec<Row>> {
-    let mut text = vec![b'['];
-    write_rows(batch, RowShape::Object, &mut text, |is_first, out| {
-        if !is_first {
-            out.push(b',');
-        }
-    })?;
-    text.push(b']');
-    serde_json::from_slice(&text).map_err(|error| {
-        latentdb_engine::Error::new(latentdb_engine::ErrorKind::Internal, format!("rows are no JSON: {error}"))
-    })
 }
 
 /// The rows of a result that numbers its texts `n` from 1, text by text.
@@ -128,17 +111,7 @@ fn by_text(batch: &RecordBatch, texts: usize) -> Result<Vec<Vec<Row>>> {
     Ok(all)
 }
 
-/// A member of a row; null if it is not there.
-fn member(row: &Row, name: &str) -> Value {
-    row.get(name).cloned().unwrap_or_default()
-}
-
 /// The members `name` of rows, in order.
 fn members(rows: &[Row], name: &str) -> Vec<Value> {
     rows.iter().map(|row| member(row, name)).collect()
-}
-
-/// A number of a row; 0 if it is not there.
-fn number(row: &Row, name: &str) -> f64 {
-    row.get(name).and_then(Value::as_f64).unwrap_or_default()
 }

@@ -1,0 +1,196 @@
+//! The search itself: by meaning, by words, or both.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use latentdb_engine::{Error, ErrorKind, Session, text_literal};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::Answer;
+use crate::http::App;
+use crate::http::error::ApiError;
+use crate::http::rows::{Row, member, number, rows};
+
+/// Results of a page, as in Neuronpedia.
+const PAGE: usize = 20;
+/// Letters of a query at least, as in Neuronpedia.
+const SHORTEST: usize = 3;
+
+/// What is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    Sources,
+    Model,
+    Release,
+    All,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct Request {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    layers: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release_name: Option<String>,
+    query: String,
+    #[serde(default)]
+    offset: u32,
+    #[serde(default)]
+    mode: Mode,
+}
+
+/// By what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    #[default]
+    Meaning,
+    Words,
+    Both,
+}
+
+pub(super) async fn search(app: &App, scope: Scope, body: Result<Json<Request>, JsonRejection>) -> Answer {
+    let Json(request) = body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
+    if request.query.trim().chars().count() < SHORTEST {
+        return Err(ApiError::bad_request(format!("query must have at least {SHORTEST} letters")));
+    }
+    let session = app.engine.session("http");
+    let condition = condition(&session, scope, &request).await?;
+    let found = ask(&session, &statement(&session, &request, &condition).await?).await?;
+    let mut results = Vec::with_capacity(PAGE);
+    for row in found.iter().take(PAGE) {
+        results.push(result(app, row).await?);
+    }
+    let has_more = found.len() > PAGE;
+    let mut answer = json!({
+        "request": request,
+        "resultsCount": results.len(),
+        "hasMore": has_more,
+        "results": results,
+    });
+    if let Some(members) = answer.as_object_mut().filter(|_| has_more) {
+        members.insert("nextOffset".to_owned(), json!(request.offset as usize + PAGE));
+    }
+    Ok(Json(answer))
+}
+
+/// Which explanations are searched, as a condition.
+async fn condition(session: &Session, scope: Scope, request: &Request) -> Result<String, ApiError> {
+    let needed = |name: &str, value: &Option<String>| {
+        value.clone().ok_or_else(|| ApiError::bad_request(format!("{name} is missing")))
+    };
+    Ok(match scope {
+        Scope::All => "true".to_owned(),
+        Scope::Model => format!("model_id = {}", text_literal(&needed("modelId", &request.model_id)?)),
+        Scope::Sources => {
+            let model = needed("modelId", &request.model_id)?;
+            if request.layers.is_empty() {
+                return Err(ApiError::bad_request("layers names no source"));
+            }
+            let layers: Vec<String> = request.layers.iter().map(|layer| text_literal(layer)).collect();
+            format!("model_id = {} AND source_id IN ({})", text_literal(&model), layers.join(", "))
+        }
+        Scope::Release => {
+            let release = needed("releaseName", &request.release_name)?;
+            let sql = format!(
+                "SELECT s.model_id, s.source_id FROM sources s JOIN source_sets t \
+                 ON s.model_id = t.model_id AND s.set_id = t.set_id WHERE t.release_id = {}",
+                text_literal(&release)
+            );
+            let sources = ask(session, &sql).await?;
+            if sources.is_empty() {
+                return Err(ApiError::not_found(format!("there is no release {release} with sources")));
+            }
+            let text = |row: &Row, name: &str| member(row, name).as_str().unwrap_or_default().to_owned();
+            let pairs: Vec<String> = sources
+                .iter()
+                .map(|row| text_literal(&format!("{}/{}", text(row, "model_id"), text(row, "source_id"))))
+                .collect();
+            format!("model_id || '/' || source_id IN ({})", pairs.join(", "))
+        }
+    })
+}
+
+/// The statement of a page, and one result more.
+async fn statement(session: &Session, request: &Request, condition: &str) -> Result<String, ApiError> {
+    let query = text_literal(&request.query);
+    let (limit, offset) = (PAGE + 1, request.offset);
+    let columns = "explanation_id, model_id, source_id, index, description, explainer_model, method";
+    let page = format!("LIMIT {limit} OFFSET {offset}");
+    let words = format!(
+        "SELECT {columns}, bm25(description) AS score, NULL::double precision AS similarity FROM explanations \
+         WHERE {condition} AND description @@ {query} ORDER BY bm25(description) DESC, explanation_id {page}"
+    );
+    if request.mode == Mode::Words {
+        return Ok(words);
+    }
+    let model = embedding_model(session).await?;
+    let model = text_literal(&model);
+    if request.mode == Mode::Meaning {
+        return Ok(format!(
+            "SELECT {columns}, NULL::real AS score, 1 - (embedding <=> embed({query})) AS similarity FROM explanations \
+             WHERE {condition} AND embedding_model = {model} ORDER BY embedding <=> embed({query}) {page}"
+        ));
+    }
+    let merged = offset as usize + limit + 60;
+    Ok(format!(
+        "SELECT e.explanation_id, e.model_id, e.source_id, e.index, e.description, e.explainer_model, e.method, f.score, \
+         f.similarity FROM (\
+           SELECT explanation_id, sum(1.0 / (60 + place)) AS score, max(similarity) AS similarity FROM (\
+             SELECT explanation_id, NULL::double precision AS similarity, row_number() OVER (ORDER BY score DESC) AS place \
+             FROM (SELECT explanation_id, bm25(description) AS score FROM explanations \
+                   WHERE {condition} AND description @@ {query} ORDER BY bm25(description) DESC LIMIT {merged}) AS w \
+             UNION ALL \
+             SELECT explanation_id, 1 - distance AS similarity, row_number() OVER (ORDER BY distance) AS place \
+             FROM (SELECT explanation_id, embedding <=> embed({query}) AS distance FROM explanations \
+                   WHERE {condition} AND embedding_model = {model} ORDER BY embedding <=> embed({query}) LIMIT {merged}) AS m\
+           ) AS ranked GROUP BY explanation_id) AS f \
+         JOIN explanations AS e USING (explanation_id) ORDER BY f.score DESC, e.explanation_id {page}"
+    ))
+}
+
+/// The model whose embeddings can be compared with the query's.
+async fn embedding_model(session: &Session) -> Result<String, ApiError> {
+    let found = ask(session, "SELECT embedding_model() AS name").await?;
+    let name = found.first().and_then(|row| member(row, "name").as_str().map(str::to_owned));
+    name.ok_or_else(|| Error::new(ErrorKind::Internal, "the embedding model has no name").into())
+}
+
+async fn ask(session: &Session, sql: &str) -> Result<Vec<Row>, ApiError> {
+    let found = session.query(sql).await?;
+    let schema = std::sync::Arc::clone(found.schema());
+    let batches = found.collect().await?;
+    let batch = arrow::compute::concat_batches(&schema, &batches)
+        .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+    Ok(rows(&batch)?)
+}
+
+/// A result as Neuronpedia's clients read it.
+async fn result(app: &App, row: &Row) -> Result<Value, ApiError> {
+    let text = |name: &str| member(row, name).as_str().unwrap_or_default().to_owned();
+    let (model, source, index) = (text("model_id"), text("source_id"), number(row, "index") as i32);
+    let neuron = match app.features.read(&model, &source, index).await? {
+        Some(record) => {
+            let mut record: Value = serde_json::from_slice(&record).unwrap_or_default();
+            if let Some(activations) = record.get_mut("activations").and_then(Value::as_array_mut) {
+                activations.truncate(3);
+            }
+            record
+        }
+        None => Value::Null,
+    };
+    Ok(json!({
+        "id": member(row, "explanation_id"),
+        "modelId": model,
+        "layer": source,
+        "index": index.to_string(),
+        "description": member(row, "description"),
+        "explanationModelName": member(row, "explainer_model"),
+        "typeName": member(row, "method"),
+        "cosine_similarity": member(row, "similarity"),
+        "score": member(row, "score"),
+        "neuron": neuron,
+    }))
+}
