@@ -34,8 +34,8 @@ pub struct EmbeddingEndpoint {
 /// Why an attempt failed.
 enum Failure {
     /// It may succeed later; at the earliest after this pause, if the server named one.
-    Transient(Error, Option<Duration>),
-    Final(Error),
+    Transient(Box<Error>, Option<Duration>),
+    Final(Box<Error>),
 }
 
 impl EmbeddingEndpoint {
@@ -92,12 +92,12 @@ impl EmbeddingEndpoint {
         loop {
             let (error, asked) = match self.attempt(texts).await {
                 Ok(vectors) => return Ok(vectors),
-                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Final(error)) => return Err(*error),
                 Err(Failure::Transient(error, asked)) => (error, asked),
             };
             let longest = self.options.longest_pause;
             if attempt >= self.options.attempts || asked.is_some_and(|asked| asked > longest) {
-                return Err(given_up(error, attempt, asked));
+                return Err(given_up(&error, attempt, asked));
             }
             let own = pause(attempt, self.options.first_pause, longest);
             tokio::time::sleep(asked.map_or(own, |asked| asked.max(own))).await;
@@ -113,7 +113,7 @@ impl EmbeddingEndpoint {
             let body = self.body(response, LONGEST_REFUSAL, true).await.unwrap_or_default();
             let refusal = Refusal::read(status, &body, self.key.as_deref());
             let may_pass = is_transient(status) && !refusal.is_final();
-            let error = refusal.into_error(&self.place());
+            let error = Box::new(refusal.into_error(&self.place()));
             return Err(if may_pass { Failure::Transient(error, asked) } else { Failure::Final(error) });
         }
         let body = self.body(response, LONGEST_ANSWER, false).await?;
@@ -137,10 +137,7 @@ impl EmbeddingEndpoint {
             self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body.to_string());
         let Some(key) = &self.key else { return Ok(request) };
         let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| {
-            Failure::Final(Error::new(
-                ErrorKind::InvalidValue,
-                "the embedding endpoint's key has characters that no key has",
-            ))
+            Error::new(ErrorKind::InvalidValue, "the embedding endpoint's key has characters that no key has")
         })?;
         value.set_sensitive(true);
         Ok(request.header(AUTHORIZATION, value))
@@ -155,7 +152,7 @@ impl EmbeddingEndpoint {
                 if cuts {
                     break;
                 }
-                return Err(Failure::Final(self.useless(&format!("its answer is longer than {} MiB", most >> 20))));
+                return Err(self.useless(&format!("its answer is longer than {} MiB", most >> 20)).into());
             }
         }
         Ok(body)
@@ -179,7 +176,7 @@ impl EmbeddingEndpoint {
         }
         let own = Error::new(ErrorKind::Io, format!("{} cannot be reached: {reason}", self.place()))
             .with_hint("check the address and the network, and whether the server runs");
-        if error.is_builder() { Failure::Final(own) } else { Failure::Transient(own, None) }
+        if error.is_builder() { own.into() } else { Failure::Transient(Box::new(own), None) }
     }
 
     fn useless(&self, wrong: &str) -> Error {
@@ -190,7 +187,7 @@ impl EmbeddingEndpoint {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Final(error)
+        Self::Final(Box::new(error))
     }
 }
 
@@ -200,7 +197,7 @@ impl fmt::Debug for EmbeddingEndpoint {
     }
 }
 
-fn given_up(error: Error, attempts: u32, asked: Option<Duration>) -> Error {
+fn given_up(error: &Error, attempts: u32, asked: Option<Duration>) -> Error {
     let wait =
         asked.map_or_else(String::new, |asked| format!("; it asks to wait for {} s", asked.as_secs_f64().ceil()));
     let times = if attempts == 1 { "one attempt".to_owned() } else { format!("{attempts} attempts") };

@@ -4,9 +4,13 @@
 //! that a product of a general library would cost more in being called than in multiplying. Elsewhere sequences are put
 //! into a grid as long as the longest of them, for a few large products.
 
+// As in `tile`: iterators over several slices would not always be inlined.
+#![allow(clippy::needless_range_loop)]
+
 use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::tile::{LANES, Lanes, exponentials, product};
@@ -48,9 +52,36 @@ impl CustomOp1 for Heads<'_> {
             parts.push((input, output));
         }
         parts.into_par_iter().for_each_init(Panels::default, |panels, (input, output)| {
-            pulp::Arch::new().dispatch(|| panels.sequence(input, output, width, self.heads));
+            pulp::Arch::new().dispatch(Sequence { panels, input, output, width, heads: self.heads });
         });
         Ok((CpuStorage::F32(read), (rows, width).into()))
+    }
+}
+
+/// What all heads read of one sequence: `output` `[T, width]` of `input` `[T, 3 · width]`.
+struct Sequence<'a> {
+    panels: &'a mut Panels,
+    input: &'a [f32],
+    output: &'a mut [f32],
+    width: usize,
+    heads: usize,
+}
+
+impl WithSimd for Sequence<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { panels, input, output, width, heads } = self;
+        let d_head = width / heads.max(1);
+        let scale = 1.0 / (d_head as f32).sqrt();
+        for head in 0..heads {
+            let column = head * d_head;
+            side_by_side(&mut panels.queries, input, 3 * width, column, d_head, scale);
+            side_by_side(&mut panels.keys, input, 3 * width, width + column, d_head, 1.0);
+            one_below_another(&mut panels.values, input, 3 * width, 2 * width + column, d_head);
+            panels.head(output, width, column, d_head);
+        }
     }
 }
 
@@ -68,20 +99,6 @@ struct Panels {
 }
 
 impl Panels {
-    /// What all heads read: `output` `[T, width]` of `input` `[T, 3 · width]`.
-    #[inline(always)]
-    fn sequence(&mut self, input: &[f32], output: &mut [f32], width: usize, heads: usize) {
-        let d_head = width / heads.max(1);
-        let scale = 1.0 / (d_head as f32).sqrt();
-        for head in 0..heads {
-            let column = head * d_head;
-            side_by_side(&mut self.queries, input, 3 * width, column, d_head, scale);
-            side_by_side(&mut self.keys, input, 3 * width, width + column, d_head, 1.0);
-            one_below_another(&mut self.values, input, 3 * width, 2 * width + column, d_head);
-            self.head(output, width, column, d_head);
-        }
-    }
-
     #[inline(always)]
     fn head(&mut self, output: &mut [f32], width: usize, column: usize, d_head: usize) {
         let length = (output.len() / width).max(1);
@@ -95,9 +112,11 @@ impl Panels {
             for (panel, values) in self.values.chunks_exact(length).enumerate() {
                 let read = product(&self.weights, values);
                 let (start, end) = (panel * LANES, d_head.min((panel + 1) * LANES));
-                for ((row, read), total) in rows.chunks_exact_mut(width).zip(&read).zip(&total) {
+                for (query, row) in rows.chunks_exact_mut(width).enumerate() {
                     let out = &mut row[column + start..column + end];
-                    out.iter_mut().zip(read).for_each(|(out, read)| *out = read / total);
+                    for value in 0..out.len() {
+                        out[value] = read[query][value] / total[query];
+                    }
                 }
             }
         }
@@ -111,9 +130,11 @@ fn side_by_side(panels: &mut Vec<Lanes>, matrix: &[f32], width: usize, column: u
     for rows in matrix.chunks(LANES * width) {
         let start = panels.len();
         panels.resize(start + count, [0.0; LANES]);
+        let entries = &mut panels[start..start + count];
         for (lane, row) in rows.chunks_exact(width).enumerate() {
-            for (entry, value) in panels[start..].iter_mut().zip(&row[column..column + count]) {
-                entry[lane] = value * scale;
+            let row = &row[column..column + count];
+            for entry in 0..count {
+                entries[entry][lane] = row[entry] * scale;
             }
         }
     }
@@ -125,11 +146,11 @@ fn one_below_another(panels: &mut Vec<Lanes>, matrix: &[f32], width: usize, colu
     panels.clear();
     for start in (0..count).step_by(LANES) {
         let taken = LANES.min(count - start);
-        panels.extend(matrix.chunks_exact(width).map(|row| {
+        for row in matrix.chunks_exact(width) {
             let mut lanes = [0.0; LANES];
             lanes[..taken].copy_from_slice(&row[column + start..column + start + taken]);
-            lanes
-        }));
+            panels.push(lanes);
+        }
     }
 }
 

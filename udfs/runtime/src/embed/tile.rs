@@ -2,6 +2,13 @@
 //!
 //! A panel is eight rows of a matrix side by side: entry `k` has the `k`th value of each of them. A product of two panels
 //! is eight by eight sums, which stay in vector registers from the first entry to the last.
+//!
+//! Loops count instead of zipping: where a function is compiled for wider vectors than its crate, iterators over several
+//! slices are not always inlined into it, and a call for each entry takes longer than its sums.
+
+#![allow(clippy::needless_range_loop)]
+
+use crate::model::exp;
 
 /// Rows of a panel.
 pub(super) const LANES: usize = 8;
@@ -13,10 +20,12 @@ pub(super) type Lanes = [f32; LANES];
 #[inline(always)]
 pub(super) fn product(a: &[Lanes], b: &[Lanes]) -> [Lanes; LANES] {
     let mut sums = [[0.0; LANES]; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for (sums, a) in sums.iter_mut().zip(a) {
-            for (sum, b) in sums.iter_mut().zip(b) {
-                *sum += a * b;
+    let length = a.len().min(b.len());
+    let (a, b) = (&a[..length], &b[..length]);
+    for k in 0..length {
+        for i in 0..LANES {
+            for j in 0..LANES {
+                sums[i][j] += a[k][i] * b[k][j];
             }
         }
     }
@@ -29,13 +38,15 @@ pub(super) fn product(a: &[Lanes], b: &[Lanes]) -> [Lanes; LANES] {
 pub(super) fn exponentials(scores: &mut [Lanes]) -> Lanes {
     let mut most = [f32::NEG_INFINITY; LANES];
     for score in scores.iter() {
-        most.iter_mut().zip(score).for_each(|(most, score)| *most = most.max(*score));
+        for lane in 0..LANES {
+            most[lane] = most[lane].max(score[lane]);
+        }
     }
     let mut total = [0.0; LANES];
     for score in scores {
-        for ((score, most), total) in score.iter_mut().zip(&most).zip(&mut total) {
-            *score = crate::model::exp(*score - most);
-            *total += *score;
+        for lane in 0..LANES {
+            score[lane] = exp(score[lane] - most[lane]);
+            total[lane] += score[lane];
         }
     }
     total

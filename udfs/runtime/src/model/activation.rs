@@ -2,8 +2,12 @@
 //!
 //! On the processor they run in place, on all cores and with the widest vectors there are; elsewhere they are the
 //! device's own operations. candle's unary operations use one core and no vectors there.
+//!
+//! What is to run with the widest vectors is a `WithSimd` of pulp, and not a closure that is handed to it: a closure, or one inside
+//! it, that the compiler does not inline is compiled for the narrowest processor. So all of it is `inline(always)`, and loops are loops.
 
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::Result;
@@ -75,16 +79,47 @@ impl InplaceOp1 for Activation {
     }
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        plain_values(storage, layout)?.par_chunks_mut(CHUNK).for_each(|chunk| {
-            // One loop for each function, so that each is compiled for vectors.
-            pulp::Arch::new().dispatch(|| match self {
-                Self::Gelu => chunk.iter_mut().for_each(|x| *x = gelu(*x)),
-                Self::GeluTanh => chunk.iter_mut().for_each(|x| *x = gelu_tanh(*x)),
-                Self::Silu => chunk.iter_mut().for_each(|x| *x = silu(*x)),
-                Self::Relu => chunk.iter_mut().for_each(|x| *x = x.max(0.0)),
-            });
-        });
+        plain_values(storage, layout)?
+            .par_chunks_mut(CHUNK)
+            .for_each(|values| pulp::Arch::new().dispatch(Values { function: *self, values }));
         Ok(())
+    }
+}
+
+/// An activation function of some values.
+struct Values<'a> {
+    function: Activation,
+    values: &'a mut [f32],
+}
+
+impl WithSimd for Values<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        // One loop for each function, so that each is compiled for vectors.
+        match self.function {
+            Activation::Gelu => {
+                for x in self.values {
+                    *x = gelu(*x);
+                }
+            }
+            Activation::GeluTanh => {
+                for x in self.values {
+                    *x = gelu_tanh(*x);
+                }
+            }
+            Activation::Silu => {
+                for x in self.values {
+                    *x = silu(*x);
+                }
+            }
+            Activation::Relu => {
+                for x in self.values {
+                    *x = x.max(0.0);
+                }
+            }
+        }
     }
 }
 
@@ -99,11 +134,28 @@ impl InplaceOp1 for Bias {
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
         let rows = (CHUNK / self.0.len().max(1)).max(1);
         plain_values(storage, layout)?.par_chunks_mut(rows * self.0.len().max(1)).for_each(|rows| {
-            for row in rows.chunks_exact_mut(self.0.len().max(1)) {
-                pulp::Arch::new().dispatch(|| row.iter_mut().zip(&self.0).for_each(|(value, bias)| *value += bias));
-            }
+            pulp::Arch::new().dispatch(Biased { rows, bias: &self.0 });
         });
         Ok(())
+    }
+}
+
+/// Rows that a bias is added to.
+struct Biased<'a> {
+    rows: &'a mut [f32],
+    bias: &'a [f32],
+}
+
+impl WithSimd for Biased<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        for row in self.rows.chunks_exact_mut(self.bias.len().max(1)) {
+            for (value, bias) in row.iter_mut().zip(self.bias) {
+                *value += bias;
+            }
+        }
     }
 }
 

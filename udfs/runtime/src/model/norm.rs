@@ -1,6 +1,7 @@
 //! LayerNorm and RMSNorm, in f32 whatever the model's number type, as Hugging Face's models compute them.
 
 use candle_core::{CpuStorage, DType, InplaceOp1, InplaceOp2, Layout, Tensor};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::activation::{is_plain, plain_slice, plain_values};
@@ -94,31 +95,46 @@ impl Norm {
     fn row(&self, row: &mut [f32], with_gain: bool) {
         let width = row.len() as f32;
         if self.kind == NormKind::Layer {
-            let mean = sum(row, |value| value) / width;
-            row.iter_mut().for_each(|value| *value -= mean);
+            let mean = sum::<false>(row) / width;
+            for value in row.iter_mut() {
+                *value -= mean;
+            }
         }
-        let scale = 1.0 / (sum(row, |value| value * value) / width + self.eps).sqrt();
+        let scale = 1.0 / (sum::<true>(row) / width + self.eps).sqrt();
         match (with_gain, &self.bias) {
-            (false, _) => row.iter_mut().for_each(|value| *value *= scale),
-            (true, None) => row.iter_mut().zip(&self.gain).for_each(|(value, gain)| *value *= scale * gain),
+            (false, _) => {
+                for value in row {
+                    *value *= scale;
+                }
+            }
+            (true, None) => {
+                for (value, gain) in row.iter_mut().zip(&self.gain) {
+                    *value *= scale * gain;
+                }
+            }
             (true, Some(bias)) => {
-                let weights = self.gain.iter().zip(bias);
-                row.iter_mut().zip(weights).for_each(|(value, (gain, bias))| *value = *value * scale * gain + bias);
+                for ((value, gain), bias) in row.iter_mut().zip(&self.gain).zip(bias) {
+                    *value = *value * scale * gain + bias;
+                }
             }
         }
     }
 }
 
-/// Sums in sixteen lanes, which is exacter than one after another, and goes into vectors.
+/// Sums values, or their squares, in sixteen lanes, which is exacter than one after another, and goes into vectors.
 #[inline(always)]
-fn sum(row: &[f32], term: impl Fn(f32) -> f32) -> f32 {
+fn sum<const OF_SQUARES: bool>(row: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 16];
-    let chunks = row.chunks_exact(16);
-    let rest: f32 = chunks.remainder().iter().map(|value| term(*value)).sum();
+    let (chunks, rest) = row.as_chunks::<16>();
     for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += term(*value));
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += if OF_SQUARES { value * value } else { *value };
+        }
     }
-    lanes.iter().sum::<f32>() + rest
+    for (lane, value) in lanes.iter_mut().zip(rest) {
+        *lane += if OF_SQUARES { value * value } else { *value };
+    }
+    lanes.iter().sum::<f32>()
 }
 
 /// A copy that can be worked on in place.
@@ -145,9 +161,7 @@ impl InplaceOp1 for Rows<'_> {
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
         let width = self.norm.gain.len().max(1);
         plain_values(storage, layout)?.par_chunks_mut(rows_per_task(width) * width).for_each(|rows| {
-            pulp::Arch::new().dispatch(|| {
-                rows.chunks_exact_mut(width).for_each(|row| self.norm.row(row, self.with_gain));
-            });
+            pulp::Arch::new().dispatch(Chunk { norm: self.norm, with_gain: self.with_gain, rows, residual: None });
         });
         Ok(())
     }
@@ -175,14 +189,33 @@ impl InplaceOp2 for Sums<'_> {
         let residual = plain_slice(residual, residual_layout)?;
         let chunks = plain_values(storage, layout)?.par_chunks_mut(chunk).zip(residual.par_chunks(chunk));
         chunks.for_each(|(rows, residual)| {
-            pulp::Arch::new().dispatch(|| {
-                for (row, residual) in rows.chunks_exact_mut(width).zip(residual.chunks_exact(width)) {
-                    row.iter_mut().zip(residual).for_each(|(value, other)| *value += other);
-                    self.norm.row(row, true);
-                }
-            });
+            pulp::Arch::new().dispatch(Chunk { norm: self.norm, with_gain: true, rows, residual: Some(residual) });
         });
         Ok(())
+    }
+}
+
+/// Some rows to be normed, with what is added to them before.
+struct Chunk<'a> {
+    norm: &'a Norm,
+    with_gain: bool,
+    rows: &'a mut [f32],
+    residual: Option<&'a [f32]>,
+}
+
+impl WithSimd for Chunk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let width = self.norm.gain.len().max(1);
+        for (number, row) in self.rows.chunks_exact_mut(width).enumerate() {
+            let residual = self.residual.and_then(|all| all.get(number * width..(number + 1) * width));
+            for (value, other) in row.iter_mut().zip(residual.unwrap_or_default()) {
+                *value += other;
+            }
+            self.norm.row(row, self.with_gain);
+        }
     }
 }
 

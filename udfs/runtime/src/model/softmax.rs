@@ -1,6 +1,7 @@
 //! From scores to attention weights: scale, soft cap, causal and sliding mask, softmax, in one pass.
 
 use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Tensor};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::activation::{exp, is_plain, plain_values};
@@ -62,14 +63,26 @@ impl Mask {
         before.fill(0.0);
         after.fill(0.0);
         match self.softcap {
-            Some(cap) => seen.iter_mut().for_each(|score| *score = cap * (*score * self.scale / cap).tanh()),
-            None => seen.iter_mut().for_each(|score| *score *= self.scale),
+            Some(cap) => {
+                for score in seen.iter_mut() {
+                    *score = cap * (*score * self.scale / cap).tanh();
+                }
+            }
+            None => {
+                for score in seen.iter_mut() {
+                    *score *= self.scale;
+                }
+            }
         }
         let most = seen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        seen.iter_mut().for_each(|score| *score = exp(*score - most));
+        for score in seen.iter_mut() {
+            *score = exp(*score - most);
+        }
         let total: f32 = seen.iter().sum();
         let share = 1.0 / total;
-        seen.iter_mut().for_each(|score| *score *= share);
+        for score in seen.iter_mut() {
+            *score *= share;
+        }
     }
 }
 
@@ -87,11 +100,27 @@ impl InplaceOp1 for Rows {
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
         let keys = self.keys.max(1);
         plain_values(storage, layout)?.par_chunks_mut(self.queries.max(1) * keys).for_each(|head| {
-            pulp::Arch::new().dispatch(|| {
-                head.chunks_exact_mut(keys).enumerate().for_each(|(number, row)| self.mask.row(number, row));
-            });
+            pulp::Arch::new().dispatch(Head { mask: self.mask, keys, scores: head });
         });
         Ok(())
+    }
+}
+
+/// The scores of one head.
+struct Head<'a> {
+    mask: Mask,
+    keys: usize,
+    scores: &'a mut [f32],
+}
+
+impl WithSimd for Head<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        for (number, row) in self.scores.chunks_exact_mut(self.keys).enumerate() {
+            self.mask.row(number, row);
+        }
     }
 }
 
