@@ -133,14 +133,17 @@ impl ScalarUDFImpl for Distance {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [one, other] = args.args.as_slice() else { return exec_err!("{} takes two vectors", self.name) };
         let (one, other) = (Side::new(one)?, Side::new(other)?);
+        for constant in [&one, &other].into_iter().filter(|side| side.is_constant) {
+            if let Some(vector) = constant.get(0) {
+                distance(self.metric, vector, vector).map_err(from_vectors)?;
+            }
+        }
         let is_constant = one.is_constant && other.is_constant;
         let rows = if is_constant { 1 } else { args.number_rows };
         let mut distances = Float64Builder::with_capacity(rows);
         for row in 0..rows {
             match (one.get(row), other.get(row)) {
-                (Some(a), Some(b)) => {
-                    distances.append_value(self.measure(a, b, one.is_constant || other.is_constant)?)
-                }
+                (Some(a), Some(b)) => distances.append_value(self.measure(a, b)?),
                 _ => distances.append_null(),
             }
         }
@@ -153,7 +156,7 @@ impl ScalarUDFImpl for Distance {
 }
 
 impl Distance {
-    fn measure(&self, a: &[f32], b: &[f32], _has_constant: bool) -> Result<f64> {
+    fn measure(&self, a: &[f32], b: &[f32]) -> Result<f64> {
         match distance(self.metric, a, b) {
             Ok(distance) => Ok(f64::from(distance) * self.sign),
             Err(

@@ -14,7 +14,7 @@ use super::question::{Question, Wanted};
 use super::read::rows_where;
 use super::rows::RowsOfFiles;
 use super::settings::SearchSettings;
-use super::words::TextFilter;
+use super::words::{TextFilter, Words};
 use crate::Result;
 use crate::storage::scan::ScanTarget;
 
@@ -31,8 +31,8 @@ pub(crate) struct Asked {
 pub(crate) enum What {
     /// Rows that match, of an index.
     Matching { filter: TextFilter, index: Arc<Index> },
-    /// The best by words; of an index, or of words gathered in memory.
-    Ranked { question: Arc<Question>, index: Option<Arc<Index>> },
+    /// What there is to know of words, and perhaps the best by them; of indexes, or of words gathered in memory.
+    Ranked(Vec<(Arc<Question>, Option<Arc<Index>>)>),
     /// The nearest, of an index.
     Nearest { question: Arc<Question>, index: Arc<Index> },
 }
@@ -46,21 +46,23 @@ impl What {
         settings: &SearchSettings,
     ) -> Result<Option<(Self, Vec<Expr>)>> {
         let (questions, others) = Question::among(filters);
-        for question in questions {
-            let index = |found: Option<Arc<Index>>| found.filter(|_| settings.use_indexes);
-            let what = match &question.wanted {
-                Wanted::Nearest { metric, .. } => {
-                    let found =
-                        index(indexes.vectors(table, &question.column, *metric)).filter(|_| !settings.vector_exact);
-                    let Some(index) = found else { continue };
-                    Self::Nearest { question, index }
-                }
-                Wanted::Statistics(_) | Wanted::Best { .. } => {
-                    let index = index(indexes.text(table, &question.column));
-                    Self::Ranked { question, index }
-                }
+        let of_index = |found: Option<Arc<Index>>| found.filter(|_| settings.use_indexes);
+        let is_ranked = |question: &&Arc<Question>| !matches!(question.wanted, Wanted::Nearest { .. });
+        // Rows cannot be ranked before their words are counted, so these questions come first, and all of them.
+        let ranked: Vec<_> = questions.iter().filter(is_ranked).cloned().collect();
+        if !ranked.is_empty() {
+            let with_index = |question: Arc<Question>| {
+                let index = of_index(indexes.text(table, &question.column));
+                (question, index)
             };
-            return Ok(Some((what, others)));
+            return Ok(Some((Self::Ranked(ranked.into_iter().map(with_index).collect()), others)));
+        }
+        for question in questions {
+            let Wanted::Nearest { metric, .. } = &question.wanted else { continue };
+            let found = of_index(indexes.vectors(table, &question.column, *metric));
+            if let Some(index) = found.filter(|_| !settings.vector_exact) {
+                return Ok(Some((Self::Nearest { question, index }, others)));
+            }
         }
         if settings.use_indexes {
             for filter in others.iter().filter_map(TextFilter::of) {
@@ -82,10 +84,16 @@ pub(super) async fn find(
 ) -> Result<Option<RowsOfFiles>> {
     match &asked.what {
         What::Matching { filter, index } => super::words::matching(index, target, filter).await.map(Some),
-        What::Ranked { question, index } => {
-            let words =
-                super::words::Words::gather(&asked.indexes, index.as_deref(), target, state, &question.column).await?;
-            bm25::answer(&words, question, target, state, filters).await
+        What::Ranked(questions) => {
+            let mut wanted = None;
+            for (question, index) in questions {
+                let (indexes, column) = (&asked.indexes, &question.column);
+                let words = Words::gather(indexes, index.as_deref(), target, state, column).await?;
+                // Each answer has all rows that are wanted, so one is enough.
+                let rows = bm25::answer(&words, question, target, state, filters).await?;
+                wanted = wanted.or(rows);
+            }
+            Ok(wanted)
         }
         What::Nearest { question, index } => {
             let Wanted::Nearest { vector, metric, k } = &question.wanted else { return Ok(None) };
@@ -109,8 +117,13 @@ impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
             What::Matching { filter, index } => write!(f, "index={}, {filter}", index.definition.name),
-            What::Ranked { question, index: Some(index) } => write!(f, "index={}, {question}", index.definition.name),
-            What::Ranked { question, index: None } => write!(f, "no index, words are gathered in memory, {question}"),
+            What::Ranked(questions) => {
+                let shown = questions.iter().map(|(question, index)| match index {
+                    Some(index) => format!("index={}, {question}", index.definition.name),
+                    None => format!("no index, words are gathered in memory, {question}"),
+                });
+                f.write_str(&shown.collect::<Vec<_>>().join("; "))
+            }
             What::Nearest { question, index } => write!(f, "index={}, {question}", index.definition.name),
         }
     }

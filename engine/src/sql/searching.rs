@@ -85,6 +85,9 @@ impl VisitorMut for Searches<'_> {
         if let Some(order) = &mut query.order_by {
             VisitMut::visit(order, &mut binder)?;
         }
+        if let Some(condition) = &mut select.selection {
+            VisitMut::visit(condition, &mut binder)?;
+        }
         if let Some(having) = &mut select.having {
             VisitMut::visit(having, &mut binder)?;
         }
@@ -214,7 +217,7 @@ fn hybrid_search(args: &[FunctionArg], keys: &Keys<'_>) -> Result<String> {
     let key = key.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ");
     let (table, embedding) = (quoted(table), quoted(embedding));
     Ok(format!(
-        "SELECT t.*, f.score FROM (\
+        "SELECT t.*, f.score AS score FROM (\
            SELECT {key}, sum(1.0 / (60 + place)) AS score FROM (\
              SELECT {key}, row_number() OVER (ORDER BY score DESC) AS place \
                FROM text_search({searched}, {words}, {query}, {MERGED}) \

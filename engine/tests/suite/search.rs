@@ -103,6 +103,8 @@ async fn what_cannot_be_searched_is_said() {
         ("DROP INDEX nowhere", ErrorKind::UndefinedObject),
         ("SELECT id FROM points ORDER BY place <=> '[1,2,3]' LIMIT 1", ErrorKind::InvalidValue),
         ("SELECT id FROM points ORDER BY place <=> 'not a vector' LIMIT 1", ErrorKind::InvalidValue),
+        ("SELECT id FROM points ORDER BY place <=> '[0,0]' LIMIT 1", ErrorKind::InvalidValue),
+        ("SELECT id FROM points ORDER BY place <-> '[NaN,0]' LIMIT 1", ErrorKind::InvalidValue),
         ("SELECT * FROM text_search('notes', 'body')", ErrorKind::InvalidValue),
         ("SELECT * FROM vector_search('points', 'place', '[1,0]', metric => 'far')", ErrorKind::InvalidValue),
     ] {
@@ -154,6 +156,26 @@ async fn vectors_are_compared_as_in_pgvector() {
     run(&session, "SET latentdb.vector_exact = on").await;
     let plan = lines(&session, "EXPLAIN SELECT id FROM points ORDER BY place <=> '[1, 1]' LIMIT 1").await.join("\n");
     assert!(!plan.contains("index="), "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_and_vectors_are_ranked_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = open(directory.path()).await;
+    let session = engine.session("ana");
+    run(&session, "CREATE TABLE texts (id bigint PRIMARY KEY, body text, note text, place vector(2))").await;
+    run(&session, "INSERT INTO texts VALUES (1, 'a cat', 'a mat', '[1, 0]'::vector), (2, 'a dog', 'a cat', '[0.9, 0.1]'::vector), (3, 'cat', 'a', '[0, 1]'::vector)").await;
+    for index in ["", "CREATE INDEX ON texts USING text (body); CREATE INDEX ON texts USING vector (place)"] {
+        run(&session, index).await;
+        let both = "SELECT id, score > 0.03 FROM hybrid_search('texts', 'body', 'place', 'cat', '[1, 0]', k => 3) ORDER BY score DESC";
+        assert_eq!(lines(&session, both).await, ["1|true", "3|true", "2|false"]);
+        // A rank beside a distance that orders, and two ranks of two columns.
+        let near = "SELECT id, bm25(body) > 0 FROM texts WHERE body @@ 'cat' ORDER BY place <=> '[0, 1]' LIMIT 1";
+        assert_eq!(lines(&session, near).await, ["3|true"]);
+        let two =
+            "SELECT id FROM texts WHERE body @@ 'cat' AND note @@ 'mat' AND bm25(body) > 0 AND bm25(note, 'mat') > 0";
+        assert_eq!(lines(&session, two).await, ["1"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
