@@ -91,8 +91,9 @@ def _free_port() -> int:
 class Postgres:
     """A cluster in `folder`. Use as a context manager: it stops at the end whatever happens."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, programs: Path = BIN):
         self.folder = folder
+        self.programs = programs
         self.port = _free_port()
         self.process: subprocess.Popen | None = None
 
@@ -107,14 +108,14 @@ class Postgres:
             if os.geteuid() == 0:
                 shutil.chown(self.folder, "postgres", pwd.getpwnam("postgres").pw_gid)
             subprocess.run(
-                [BIN / "initdb", "-D", data, "-U", "bench", "--auth=trust", "--encoding=UTF8", "--locale=C"],
+                [self.programs / "initdb", "-D", data, "-U", "bench", "--auth=trust", "--encoding=UTF8", "--locale=C"],
                 check=True, stdout=subprocess.DEVNULL, cwd="/", **self._user(),
             )  # fmt: skip
         options = [argument for item in SETTINGS.items() for argument in ("-c", "=".join(item))]
         options += ["-c", f"port={self.port}", "-c", f"unix_socket_directories={self.folder}"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [BIN / "postgres", "-D", data, *options], stdout=log, stderr=log, cwd="/", **self._user()
+                [self.programs / "postgres", "-D", data, *options], stdout=log, stderr=log, cwd="/", **self._user()
             )
         for _ in range(300):
             try:
