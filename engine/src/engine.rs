@@ -8,8 +8,10 @@ use arrow::array::{AsArray, Int64Array};
 use arrow::datatypes::Int64Type;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
+use futures::future::BoxFuture;
 
 use crate::community::Community;
+use crate::erased::Erased;
 use crate::models::{self, ModelService, Models};
 use crate::runtime::QueryRuntime;
 use crate::schema::{self, COMMUNITY_TABLES};
@@ -91,7 +93,7 @@ pub struct SessionOptions {
 /// An open database. Cheap to clone; the last clone to go closes it.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    shared: Arc<Shared>,
+    shared: Erased<Shared>,
 }
 
 /// A bulk load's turn: see [`Engine::bulk_turn`].
@@ -199,16 +201,18 @@ impl Shared {
 
 impl Engine {
     /// Opens the database at `location`: a directory, or an `s3://bucket/prefix` URL.
-    pub async fn open(location: &str, options: EngineOptions) -> Result<Self> {
-        let runtime = QueryRuntime::new(options.threads.unwrap_or_else(base::cores))?;
+    pub fn open(location: &str, options: EngineOptions) -> BoxFuture<'static, Result<Self>> {
         let location = location.to_owned();
-        let pool = runtime.clone();
-        let shared = runtime.run(async move { Shared::open(&location, options, pool).await }).await?;
-        Ok(Self { shared })
+        Box::pin(async move {
+            let runtime = QueryRuntime::new(options.threads.unwrap_or_else(base::cores))?;
+            let pool = runtime.clone();
+            let shared = runtime.run(async move { Shared::open(&location, options, pool).await }).await?;
+            Ok(Self { shared: shared.into() })
+        })
     }
 
     pub(crate) fn from_shared(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared) }
+        Self { shared: Arc::clone(shared).into() }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -267,8 +271,11 @@ impl Engine {
     }
 
     /// Verifies every table and file; `progress` is told the table, and files done and in all.
-    pub async fn check(&self, progress: &(dyn Fn(&str, usize, usize) + Send + Sync)) -> Result<CheckReport> {
-        self.shared.database.check(progress).await
+    pub fn check<'a>(
+        &'a self,
+        progress: &'a (dyn Fn(&str, usize, usize) + Send + Sync),
+    ) -> BoxFuture<'a, Result<CheckReport>> {
+        Box::pin(self.shared.database.check(progress))
     }
 
     /// A new session for `user`.
@@ -290,8 +297,8 @@ impl Engine {
     /// (`SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>`, as Postgres stores it);
     /// `None` if there is no such user or it has no password. Users are made by
     /// `CREATE USER name PASSWORD '…'`.
-    pub async fn password_verifier(&self, user: &str) -> Result<Option<String>> {
-        self.shared.community.password_verifier(user).await
+    pub fn password_verifier<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Result<Option<String>>> {
+        Box::pin(self.shared.community.password_verifier(user))
     }
 
     /// Waits for writes under way, gives the writer's lock back, and lets go of who answers model calls. Sessions fail

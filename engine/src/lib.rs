@@ -9,9 +9,13 @@
 //! let rows = session.query("SELECT count(*) FROM features").await?.collect().await?;
 //! # Ok(()) }
 //! ```
+//!
+//! What is awaited of a session, a load or an engine is boxed: its futures hold a whole query, and every crate that awaited them
+//! bare would have the compiler walk through them again.
 
 mod community;
 mod engine;
+mod erased;
 mod error;
 mod lookup;
 mod models;

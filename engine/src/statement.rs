@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
 
+use crate::erased::Erased;
 use crate::sql::{Cached, Command};
 
 /// One parsed statement, with its text.
 #[derive(Debug, Clone)]
 pub struct Statement {
-    pub(crate) command: Arc<Command>,
+    pub(crate) command: Erased<Command>,
     pub(crate) text: Arc<str>,
     /// The string it was read from, in which places are counted.
     pub(crate) source: Arc<str>,
@@ -26,7 +27,7 @@ impl Statement {
 #[derive(Debug, Clone)]
 pub struct Prepared {
     pub(crate) statement: Statement,
-    pub(crate) plan: Option<Arc<Cached>>,
+    pub(crate) plan: Option<Erased<Cached>>,
     pub(crate) parameters: Vec<DataType>,
     pub(crate) schema: Option<SchemaRef>,
 }

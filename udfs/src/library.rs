@@ -8,6 +8,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use latentdb_engine::{
     Engine, Error, ErrorKind, ModelFunction, ModelRequest, ModelService, RepeatedQuery, Result, ScalarValue,
 };
@@ -107,11 +108,13 @@ impl Models {
     }
 
     /// The worker of a model.
-    pub(crate) async fn worker(&self, model: &str) -> Result<Worker> {
-        let location = self.model_location(model).await?;
-        let directory = self.fetch(&location, Wanted::Model).await?;
-        let key = ModelKey { directory, dtype: None };
-        self.blocking(move |service| service.model(&key)).await
+    pub(crate) fn worker<'a>(&'a self, model: &'a str) -> BoxFuture<'a, Result<Worker>> {
+        Box::pin(async move {
+            let location = self.model_location(model).await?;
+            let directory = self.fetch(&location, Wanted::Model).await?;
+            let key = ModelKey { directory, dtype: None };
+            self.blocking(move |service| service.model(&key)).await
+        })
     }
 
     /// Where the weights of a model are, by the table.
@@ -128,13 +131,13 @@ impl Models {
     }
 
     /// The vectors of some texts' meanings.
-    pub(crate) async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
-        self.inner.embedder.embed(&self.inner.hub, texts).await
+    pub(crate) fn embed(&self, texts: Vec<String>) -> BoxFuture<'_, Result<Vec<Vec<f32>>>> {
+        Box::pin(self.inner.embedder.embed(&self.inner.hub, texts))
     }
 
     /// Name of the model that makes them.
-    pub(crate) async fn embedding_model(&self) -> Result<String> {
-        self.inner.embedder.identity(&self.inner.hub).await
+    pub(crate) fn embedding_model(&self) -> BoxFuture<'_, Result<String>> {
+        Box::pin(self.inner.embedder.identity(&self.inner.hub))
     }
 
     /// Embeds explanations of `engine` as they arrive, until the models are dropped.
@@ -150,7 +153,17 @@ impl Models {
 
     /// The sources that `names` stands for: source ids and source sets, separated by commas; `vectors` for all vectors of the
     /// model, `vectors/ID` for one.
-    pub(crate) async fn sources(
+    pub(crate) fn sources<'a>(
+        &'a self,
+        worker: &'a Worker,
+        model: &'a str,
+        names: &'a str,
+        reading: Reading,
+    ) -> BoxFuture<'a, Result<Vec<NamedSource>>> {
+        Box::pin(self.open_sources(worker, model, names, reading))
+    }
+
+    async fn open_sources(
         &self,
         worker: &Worker,
         model: &str,

@@ -51,7 +51,7 @@ fn one(sql: &Arc<str>, tokens: &[TokenWithSpan], offsets: &Offsets) -> Result<St
     let end = significant.next_back().or(first).map_or(sql.len(), |token| offsets.byte(sql, token.span.end));
     let text = sql.get(start..end).unwrap_or(sql).trim();
     let command = command(sql, tokens, text)?;
-    Ok(Statement { command: Arc::new(command), text: text.into(), source: Arc::clone(sql) })
+    Ok(Statement { command: Arc::new(command).into(), text: text.into(), source: Arc::clone(sql) })
 }
 
 fn command(sql: &str, tokens: &[TokenWithSpan], text: &str) -> Result<Command> {

@@ -45,7 +45,7 @@ pub(crate) async fn prepare(
             prepared.schema = Some(names::visible(inferred.plan.schema().inner()));
             prepared.parameters = inferred.parameters;
             let lookup = recognize(session, &transaction, &inferred.plan).await?;
-            prepared.plan = Some(Arc::new(Cached { plan: inferred.plan, lookup, epoch: inferred.epoch }));
+            prepared.plan = Some(Arc::new(Cached { plan: inferred.plan, lookup, epoch: inferred.epoch }).into());
         }
         Command::Change(change) => {
             let statement = changes::for_planner(session, &transaction, &change.statement).await?;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
+use futures::future::BoxFuture;
 
 use super::conversation::Conversation;
 use super::notices::Listener;
 use super::parse;
 use crate::engine::{SessionOptions, Shared};
+use crate::erased::Erased;
 use crate::{Error, ErrorKind, Outcome, Prepared, Result, RowStream, Statement, TransactionStatus};
 
 /// One client's conversation with the database. Cheap to clone: clones share the session.
@@ -16,12 +18,12 @@ use crate::{Error, ErrorKind, Outcome, Prepared, Result, RowStream, Statement, T
 /// Statements of one session run one at a time. Every statement reads one snapshot of every table.
 #[derive(Debug, Clone)]
 pub struct Session {
-    inner: Arc<Conversation>,
+    inner: Erased<Conversation>,
 }
 
 impl Session {
     pub(crate) fn new(shared: &Arc<Shared>, options: SessionOptions) -> Self {
-        Self { inner: Conversation::new(shared, options) }
+        Self { inner: Conversation::new(shared, options).into() }
     }
 
     /// Reads `sql` as statements; text that is only blanks or comments gives an empty list.
@@ -30,14 +32,22 @@ impl Session {
     }
 
     /// Plans `statement`. `hints` are the parameter types the client declared, by position.
-    pub async fn prepare(&self, statement: &Statement, hints: &[Option<DataType>]) -> Result<Prepared> {
-        self.inner.prepare(statement, hints).await
+    pub fn prepare<'a>(
+        &'a self,
+        statement: &'a Statement,
+        hints: &'a [Option<DataType>],
+    ) -> BoxFuture<'a, Result<Prepared>> {
+        Box::pin(self.inner.prepare(statement, hints))
     }
 
     /// Runs a prepared statement with `parameters` for `$1`, `$2`, …, each of the type that
     /// [`Prepared::parameters`] tells.
-    pub async fn execute(&self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Outcome> {
-        self.inner.execute(prepared, parameters).await
+    pub fn execute<'a>(
+        &'a self,
+        prepared: &'a Prepared,
+        parameters: Vec<ScalarValue>,
+    ) -> BoxFuture<'a, Result<Outcome>> {
+        Box::pin(self.inner.execute(prepared, parameters))
     }
 
     /// Plans and runs `statement`, which has no parameters.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::context::SessionState;
 use deltalake_core::kernel::Add;
+use futures::future::BoxFuture;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -13,6 +14,7 @@ use super::files::LiveFile;
 use super::maintenance::merged_files;
 use super::transaction::Transaction;
 use super::writer::write_rows;
+use crate::erased::Erased;
 use crate::runtime::QueryRuntime;
 use crate::{Error, ErrorKind, Result};
 
@@ -50,9 +52,9 @@ impl StagedFile {
 /// [`Load::commit`].
 #[derive(Debug)]
 pub struct Load {
-    database: Arc<Database>,
-    transaction: Arc<Transaction>,
-    state: SessionState,
+    database: Erased<Database>,
+    transaction: Erased<Transaction>,
+    state: Erased<SessionState>,
     /// Sorting, encoding and planning happen there: they take a core, and planning a deep stack.
     runtime: QueryRuntime,
     deletions: Vec<(String, String)>,
@@ -63,13 +65,18 @@ impl Load {
     pub(crate) fn new(database: Arc<Database>, state: SessionState, runtime: QueryRuntime) -> Result<Self> {
         database.check_writable()?;
         let transaction = database.begin();
-        Ok(Self { database, transaction, state, runtime, deletions: Vec::new(), staged: Vec::new() })
+        let state = Arc::new(state).into();
+        Ok(Self { database: database.into(), transaction: transaction.into(), state, runtime, deletions: Vec::new(), staged: Vec::new() })
     }
 
     /// Writes `batches` as one file of `table`, sorted by the table's sort key, and answers it; `None`
     /// if there are no rows. The batches' columns may be a subset of the table's, in any order; missing
     /// ones become null.
-    pub async fn write(&self, table: &str, batches: Vec<RecordBatch>) -> Result<Option<StagedFile>> {
+    pub fn write<'a>(&'a self, table: &'a str, batches: Vec<RecordBatch>) -> BoxFuture<'a, Result<Option<StagedFile>>> {
+        Box::pin(self.write_one(table, batches))
+    }
+
+    async fn write_one(&self, table: &str, batches: Vec<RecordBatch>) -> Result<Option<StagedFile>> {
         let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
         let (handle, _) = self.transaction.entry(table)?;
         let adds = self.runtime.run(async move { write_rows(&handle, batches).await }).await?;
@@ -100,7 +107,11 @@ impl Load {
     }
 
     /// Merges staged files of one table into fewer, sorted ones, within the memory budget.
-    pub async fn merge(&self, table: &str, files: Vec<StagedFile>) -> Result<Vec<StagedFile>> {
+    pub fn merge<'a>(&'a self, table: &'a str, files: Vec<StagedFile>) -> BoxFuture<'a, Result<Vec<StagedFile>>> {
+        Box::pin(self.merge_all(table, files))
+    }
+
+    async fn merge_all(&self, table: &str, files: Vec<StagedFile>) -> Result<Vec<StagedFile>> {
         if files.len() < 2 {
             return Ok(files);
         }
@@ -110,7 +121,7 @@ impl Load {
             .map(|file| LiveFile::new(file.add()?, &snapshot.schema).map(Arc::new))
             .collect::<Result<Vec<_>>>()?;
         let (transaction, state, schema) =
-            (Arc::clone(&self.transaction), self.state.clone(), Arc::clone(&snapshot.schema));
+            (Arc::clone(&self.transaction), self.state.as_ref().clone(), Arc::clone(&snapshot.schema));
         let merging = async move { merged_files(&transaction, &handle, &snapshot, live, &state).await };
         let adds = self.runtime.run(merging).await?;
         let merged = adds
@@ -148,9 +159,9 @@ impl Load {
     }
 
     /// Commits deletions and additions of all tables as one. `label` goes into the tables' history.
-    pub async fn commit(self, label: &str) -> Result<()> {
+    pub fn commit(self, label: &str) -> BoxFuture<'static, Result<()>> {
         let (runtime, label) = (self.runtime.clone(), label.to_owned());
-        runtime.finish(async move { self.commit_here(&label).await }).await
+        Box::pin(async move { runtime.finish(async move { self.commit_here(&label).await }).await })
     }
 
     async fn commit_here(self, label: &str) -> Result<()> {
@@ -162,6 +173,6 @@ impl Load {
             self.transaction.stage_adds(&table, vec![file.add()?])?;
         }
         let _open = &self.database;
-        self.transaction.commit_as(label).await
+        Arc::clone(&self.transaction).commit_as(label).await
     }
 }

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use hf_hub::api::tokio::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
 use latentdb_engine::{Error, ErrorKind, Result};
@@ -52,16 +53,20 @@ impl Hub {
     ///
     /// # Errors
     /// If there is no such place, or it cannot be reached.
-    pub(crate) async fn fetch(
-        &self,
-        location: &Location,
+    pub(crate) fn fetch<'a>(
+        &'a self,
+        location: &'a Location,
         wanted: Wanted,
-        downloads: &Arc<dyn Downloads>,
-    ) -> Result<Fetched> {
-        match location {
-            Location::Path(path) => Ok(Fetched { path: absolute(path)?, location: Location::Path(absolute(path)?) }),
-            Location::Hub(place) => self.fetch_place(place, wanted, downloads).await,
-        }
+        downloads: &'a Arc<dyn Downloads>,
+    ) -> BoxFuture<'a, Result<Fetched>> {
+        Box::pin(async move {
+            match location {
+                Location::Path(path) => {
+                    Ok(Fetched { path: absolute(path)?, location: Location::Path(absolute(path)?) })
+                }
+                Location::Hub(place) => self.fetch_place(place, wanted, downloads).await,
+            }
+        })
     }
 
     async fn fetch_place(&self, place: &HubPlace, wanted: Wanted, downloads: &Arc<dyn Downloads>) -> Result<Fetched> {
@@ -74,7 +79,7 @@ impl Hub {
             Some(path) => Fetched { path, location: Location::Hub(place.clone()) },
             None => {
                 let _alone = self.downloading.lock().await;
-                Box::pin(store.download(place, wanted, downloads)).await?
+                store.download(place, wanted, downloads).await?
             }
         };
         let mut whole = self.whole.lock().unwrap_or_else(PoisonError::into_inner);
