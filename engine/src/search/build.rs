@@ -49,6 +49,7 @@ pub(crate) async fn cover(
     progress: Arc<Progress>,
 ) -> Result<u64> {
     let _turn = index.building.lock().await;
+    index.check_there()?;
     let Some(work) = plan(index, target) else { return Ok(0) };
     let files = SegmentFiles {
         name: String::new(),
@@ -123,7 +124,7 @@ fn covered(file: &LiveFile) -> Result<CoveredFile> {
 
 /// What a segment is built from.
 struct Source<'a> {
-    index: &'a Index,
+    index: &'a Arc<Index>,
     target: &'a ScanTarget,
     state: &'a SessionState,
     files: &'a [Arc<LiveFile>],
@@ -141,6 +142,7 @@ impl Source<'_> {
             let column = &self.index.definition.column;
             let mut batches = located(&one, self.state, Some(column), &[])?;
             while let Some(batch) = batches.try_next().await? {
+                self.index.check_there()?;
                 if let Some(values) = batch.column_by_name(column) {
                     take(values)?;
                 }
@@ -201,13 +203,15 @@ impl Source<'_> {
         let (progress, rows) = (Arc::clone(&self.progress), self.rows);
         let mut written = Vec::new();
         for builder in builders.into_values() {
-            let (path, progress) = (self.index.new_path(), Arc::clone(&progress));
+            let (path, progress, index) = (self.index.new_path(), Arc::clone(&progress), Arc::clone(self.index));
             let write = move || {
                 let told = |how: latentdb_vectors::Progress| {
                     progress(rows * how.done as u64 / (how.total as u64).max(1), rows);
-                    ControlFlow::Continue(())
+                    if index.check_there().is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 };
-                builder.write(&path, told).map_err(from_vectors)?;
+                let written = builder.write(&path, told);
+                index.check_there()?;
+                written.map_err(from_vectors)?;
                 Ok(path)
             };
             written.push(blocking(write).await?);

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ const DEFINITION: &str = "index.json";
 const MANIFEST: &str = "manifest.json";
 /// Ending of segments.
 const SEGMENT: &str = "segment";
+/// Ending of the folder of an index that was dropped, until it is deleted.
+const DROPPED: &str = "dropped";
 
 /// An index of a database.
 #[derive(Debug)]
@@ -31,6 +33,9 @@ pub(crate) struct Index {
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
     /// Held while segments are built: one builder at a time.
     pub(super) building: tokio::sync::Mutex<()>,
+    /// Whether the index was dropped; held while its files change, so that a builder which is still at work writes nothing
+    /// into the folder of a later index of the same name.
+    is_dropped: Mutex<bool>,
 }
 
 /// The segments of an index, as its file tells.
@@ -48,7 +53,17 @@ impl Index {
         let text = serde_json::to_vec_pretty(&definition).map_err(|error| unusable(&definition.name, &error))?;
         write_whole(&folder.join(DEFINITION), &text).map_err(failed)?;
         sync_directory(within).map_err(failed)?;
-        Ok(Self { definition, folder, segments: RwLock::default(), building: tokio::sync::Mutex::default() })
+        Ok(Self::of(definition, folder))
+    }
+
+    fn of(definition: IndexDefinition, folder: PathBuf) -> Self {
+        Self {
+            definition,
+            folder,
+            segments: RwLock::default(),
+            building: tokio::sync::Mutex::default(),
+            is_dropped: Mutex::default(),
+        }
     }
 
     /// Opens the index in `folder`; none if there is no whole definition, which a crash can leave behind. A segment that cannot
@@ -61,12 +76,7 @@ impl Index {
                 .with_hint("delete the folder, and CREATE INDEX again")
         };
         let definition: IndexDefinition = serde_json::from_slice(&text).map_err(damaged)?;
-        let index = Self {
-            definition,
-            folder: folder.to_owned(),
-            segments: RwLock::default(),
-            building: tokio::sync::Mutex::default(),
-        };
+        let index = Self::of(definition, folder.to_owned());
         index.refresh();
         Ok(Some(index))
     }
@@ -114,6 +124,10 @@ impl Index {
 
     /// Puts the segments `new` in the place of those called `old`.
     pub(super) fn replace(&self, old: &HashSet<String>, new: Vec<Arc<Segment>>) -> Result<()> {
+        let is_dropped = self.is_dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        if *is_dropped {
+            return Err(self.gone());
+        }
         let mut all: Vec<Arc<Segment>> =
             self.segments().iter().filter(|one| !old.contains(&one.files.name)).cloned().collect();
         all.extend(new);
@@ -141,12 +155,32 @@ impl Index {
         }
     }
 
-    /// Deletes the index.
+    /// Deletes the index. A builder that is at work finds that out by itself.
     pub(super) fn delete(&self) -> Result<()> {
+        let mut is_dropped = self.is_dropped.lock().unwrap_or_else(PoisonError::into_inner);
         // The definition goes first: without it the folder is no index.
-        let gone = fs::remove_file(self.folder.join(DEFINITION)).and_then(|()| fs::remove_dir_all(&self.folder));
-        gone.map_err(|error| unusable(&self.definition.name, &error))
+        let aside = self.folder.with_extension(format!("{}.{DROPPED}", uuid::Uuid::now_v7()));
+        let gone = fs::remove_file(self.folder.join(DEFINITION)).and_then(|()| fs::rename(&self.folder, &aside));
+        gone.map_err(|error| unusable(&self.definition.name, &error))?;
+        *is_dropped = true;
+        let _ = fs::remove_dir_all(aside);
+        Ok(())
     }
+
+    /// What a builder ends with once the index is dropped.
+    pub(super) fn check_there(&self) -> Result<()> {
+        let is_dropped = self.is_dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        if *is_dropped { Err(self.gone()) } else { Ok(()) }
+    }
+
+    fn gone(&self) -> Error {
+        Error::new(ErrorKind::UndefinedObject, format!("index {} was dropped while it was built", self.definition.name))
+    }
+}
+
+/// Whether `folder` is what is left of a dropped index.
+pub(super) fn is_left_over(folder: &Path) -> bool {
+    folder.extension().is_some_and(|extension| extension == DROPPED)
 }
 
 fn unusable(name: &str, error: &dyn std::fmt::Display) -> Error {

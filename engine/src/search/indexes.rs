@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::definition::{IndexDefinition, IndexKind};
 use super::fresh::FreshSegments;
-use super::index::Index;
+use super::index::{Index, is_left_over};
 use crate::{Error, ErrorKind, Result};
 
 /// The indexes of a database. Sessions carry it among the extensions of their settings.
@@ -32,6 +32,7 @@ impl Indexes {
                     }
                     by_name.insert(index.definition.name.clone(), Arc::new(index));
                 }
+                Ok(None) if is_left_over(&folder) && !read_only => drop(fs::remove_dir_all(&folder)),
                 Ok(None) => {}
                 // A database without one of its indexes is slower, not wrong.
                 Err(error) => tracing::warn!(folder = %folder.display(), %error, "an index is left out"),

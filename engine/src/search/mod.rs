@@ -12,6 +12,7 @@
 pub(crate) mod bm25;
 mod build;
 pub(crate) mod constants;
+mod coverage;
 pub(crate) mod definition;
 pub(crate) mod distances;
 mod exec;

@@ -1,16 +1,16 @@
 //! The nearest vectors of a table: from the segments of an index, and by reading what they do not cover.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::execution::SessionState;
 use futures::TryStreamExt;
 use latentdb_vectors::{Metric, SearchOptions, distance};
 
+use super::coverage::Coverage;
 use super::failure::from_vectors;
 use super::index::Index;
 use super::read::{located, places};
-use super::rows::{Places, RowsOfFiles, by_path, to_filter};
+use super::rows::{Places, RowsOfFiles, to_filter};
 use super::segment::{Content, Segment};
 use super::values::Vectors;
 use crate::Result;
@@ -42,17 +42,9 @@ pub(super) async fn nearest(
     wanted: &Nearest,
     allowed: Option<RowsOfFiles>,
 ) -> Result<Option<RowsOfFiles>> {
-    let segments = index.segments();
-    let paths = by_path(target);
-    let parts: Vec<(Arc<Segment>, Places)> = segments
-        .iter()
-        .map(|segment| (Arc::clone(segment), Places::new(&segment.files, &paths)))
-        .filter(|(_, places)| !places.is_empty())
-        .collect();
-    let mut uncovered = target.clone();
-    let covered: HashSet<usize> = parts.iter().flat_map(|(_, places)| places.files()).collect();
-    let left: Vec<usize> = (0..target.files.len()).filter(|place| !covered.contains(place)).collect();
-    uncovered.files = left.iter().filter_map(|place| target.files.get(*place).cloned()).collect();
+    let coverage = Coverage::of(Some(index), target);
+    let rest = coverage.rest(target);
+    let Coverage { parts, left } = coverage;
     let own = wanted.clone();
     let search = move || -> Result<_> {
         let mut found = Vec::new();
@@ -62,7 +54,7 @@ pub(super) async fn nearest(
         Ok((found, allowed))
     };
     let (mut found, allowed) = blocking(search).await?;
-    scan(&uncovered, &left, state, wanted, allowed.as_ref(), &mut found).await?;
+    scan(&rest, &left, state, wanted, allowed.as_ref(), &mut found).await?;
     Ok(best(found, wanted.k))
 }
 

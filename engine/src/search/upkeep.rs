@@ -33,6 +33,7 @@ pub(crate) async fn keep_up(shared: Weak<Shared>) {
             match build(&shared, &index, Arc::new(|_, _| {})).await {
                 Ok(0) => {}
                 Ok(rows) => tracing::info!(index = %name, rows, "index built"),
+                Err(_) if index.check_there().is_err() => {}
                 Err(error) => {
                     tracing::warn!(index = %name, %error, "an index could not be built; searches go without");
                     failed.insert(name, tokio::time::Instant::now() + PAUSE);

@@ -10,13 +10,14 @@ use futures::TryStreamExt;
 use latentdb_text::Query;
 use roaring::RoaringBitmap;
 
+use super::coverage::Coverage;
 use super::failure::from_text;
 use super::fresh::Fresh;
 use super::index::Index;
 use super::indexes::Indexes;
 use super::nearest::blocking;
 use super::read::located;
-use super::rows::{Places, RowsOfFiles, by_path};
+use super::rows::{Places, RowsOfFiles};
 use super::segment::{Content, Segment, SegmentFiles};
 use super::values::Texts;
 use crate::Result;
@@ -50,21 +51,9 @@ impl fmt::Display for TextFilter {
 
 /// Rows that match, and all rows of files that the index does not cover.
 pub(super) async fn matching(index: &Index, target: &ScanTarget, filter: &TextFilter) -> Result<RowsOfFiles> {
-    let segments = index.segments();
-    let paths = by_path(target);
     let mut found = RowsOfFiles::new();
-    let mut covered = vec![false; target.files.len()];
-    let mut parts = Vec::new();
-    for segment in segments.iter() {
-        let places = Places::new(&segment.files, &paths);
-        for file in places.files() {
-            if let Some(is_covered) = covered.get_mut(file) {
-                *is_covered = true;
-            }
-        }
-        parts.push((Arc::clone(segment), places));
-    }
-    for (place, file) in target.files.iter().enumerate().filter(|(place, _)| covered.get(*place) == Some(&false)) {
+    let Coverage { parts, left } = Coverage::of(Some(index), target);
+    for (place, file) in left.into_iter().filter_map(|place| Some((place, target.files.get(place)?))) {
         let rows = file.rows.and_then(|rows| u32::try_from(rows).ok()).unwrap_or(u32::MAX);
         found.entry(place).or_default().insert_range(0..rows);
     }
@@ -129,23 +118,10 @@ impl Words {
         state: &SessionState,
         column: &str,
     ) -> Result<Self> {
-        let paths = by_path(target);
-        let segments = index.map(Index::segments).unwrap_or_default();
-        let mut covered = vec![false; target.files.len()];
-        let mut parts = Vec::new();
-        for segment in segments.iter() {
-            let places = Places::new(&segment.files, &paths);
-            if places.is_empty() {
-                continue;
-            }
-            for file in places.files() {
-                if let Some(is_covered) = covered.get_mut(file) {
-                    *is_covered = true;
-                }
-            }
-            parts.push(Part { words: Held::OfIndex(Arc::clone(segment)), places });
-        }
-        for (place, file) in target.files.iter().enumerate().filter(|(place, _)| covered.get(*place) == Some(&false)) {
+        let Coverage { parts, left } = Coverage::of(index, target);
+        let of_index = |(segment, places)| Part { words: Held::OfIndex(segment), places };
+        let mut parts: Vec<Part> = parts.into_iter().map(of_index).collect();
+        for (place, file) in left.into_iter().filter_map(|place| Some((place, target.files.get(place)?))) {
             let segment = fresh(indexes, target, file, state, column).await?;
             let rows = segment.rows();
             let files = SegmentFiles {
