@@ -179,36 +179,40 @@ fn matches_of(select: &Select) -> Vec<(String, Expr)> {
     found
 }
 
-/// `text_search(table, column, query, k => 10)`.
+/// `text_search(table, column, query, k => 10, filter => condition)`.
 fn text_search(args: &[FunctionArg]) -> Result<String> {
-    let mut args = Given::new("text_search", &["table", "column", "query", "k"], args)?;
+    let args = Given::new("text_search", &["table", "column", "query", "k", "filter"], args)?;
     let (table, column) = (quoted(args.name("table")?), quoted(args.name("column")?));
-    let (query, k) = (args.needed("query")?, args.count()?);
+    let (query, k, filter) = (args.needed("query")?, args.count()?, args.filter());
     Ok(format!(
-        "SELECT *, bm25({column}, {query}) AS score FROM {table} WHERE text_match({column}, {query}) \
+        "SELECT *, bm25({column}, {query}) AS score FROM {table} WHERE text_match({column}, {query}){filter} \
          ORDER BY bm25({column}, {query}) DESC LIMIT {k}"
     ))
 }
 
-/// `vector_search(table, column, vector, k => 10, metric => 'cosine')`.
+/// `vector_search(table, column, vector, k => 10, metric => 'cosine', filter => condition)`.
 fn vector_search(args: &[FunctionArg]) -> Result<String> {
-    let mut args = Given::new("vector_search", &["table", "column", "vector", "k", "metric"], args)?;
+    let args = Given::new("vector_search", &["table", "column", "vector", "k", "metric", "filter"], args)?;
     let (table, column) = (quoted(args.name("table")?), quoted(args.name("column")?));
-    let (vector, k, operator) = (args.needed("vector")?, args.count()?, args.operator()?);
+    let (vector, k, operator, filter) = (args.needed("vector")?, args.count()?, args.operator()?, args.filter());
     Ok(format!(
-        "SELECT *, {column} {operator} {vector} AS distance FROM {table} WHERE {column} IS NOT NULL \
+        "SELECT *, {column} {operator} {vector} AS distance FROM {table} WHERE {column} IS NOT NULL{filter} \
          ORDER BY {column} {operator} {vector} LIMIT {k}"
     ))
 }
 
-/// `hybrid_search(table, column, embedding, query, vector, k => 10)`: reciprocal rank fusion of both searches.
+/// `hybrid_search(table, column, embedding, query, vector, k => 10, metric => 'cosine', filter => condition)`: reciprocal rank
+/// fusion of both searches.
 fn hybrid_search(args: &[FunctionArg], keys: &Keys<'_>) -> Result<String> {
-    let names = ["table", "column", "embedding", "query", "vector", "k", "metric"];
-    let mut args = Given::new("hybrid_search", &names, args)?;
+    let names = ["table", "column", "embedding", "query", "vector", "k", "metric", "filter"];
+    let args = Given::new("hybrid_search", &names, args)?;
     let (table, column, embedding) = (args.name("table")?, args.name("column")?, args.name("embedding")?);
     let literal = |name: &str| super::grammar::text_literal(name.to_owned());
     let (searched, words) = (literal(table), literal(column));
     let (query, vector, k, operator) = (args.needed("query")?, args.needed("vector")?, args.count()?, args.operator()?);
+    let filter = args.filter();
+    let merged = args.optional("k").and_then(|k| k.to_string().parse::<u32>().ok()).unwrap_or(ROWS).max(MERGED);
+    let passed = args.optional("filter").map(|filter| format!(", filter => {filter}")).unwrap_or_default();
     let key = keys(table);
     if key.is_empty() {
         return Err(Error::new(ErrorKind::Unsupported, format!("hybrid_search needs a primary key of {table}"))
@@ -220,11 +224,12 @@ fn hybrid_search(args: &[FunctionArg], keys: &Keys<'_>) -> Result<String> {
         "SELECT t.*, f.score AS score FROM (\
            SELECT {key}, sum(1.0 / (60 + place)) AS score FROM (\
              SELECT {key}, row_number() OVER (ORDER BY score DESC) AS place \
-               FROM text_search({searched}, {words}, {query}, {MERGED}) \
+               FROM text_search({searched}, {words}, {query}, {merged}{passed}) \
              UNION ALL \
              SELECT {key}, row_number() OVER (ORDER BY distance) AS place FROM (\
-               SELECT {key}, {embedding} {operator} {vector} AS distance FROM {table} WHERE {embedding} IS NOT NULL \
-               ORDER BY {embedding} {operator} {vector} LIMIT {MERGED}) AS near\
+               SELECT {key}, {embedding} {operator} {vector} AS distance FROM {table} \
+               WHERE {embedding} IS NOT NULL{filter} \
+               ORDER BY {embedding} {operator} {vector} LIMIT {merged}) AS near\
            ) AS ranked GROUP BY {key}) AS f JOIN {table} AS t USING ({key}) \
          ORDER BY f.score DESC LIMIT {k}"
     ))
@@ -261,11 +266,11 @@ impl<'a> Given<'a> {
         Ok(Self { function, values })
     }
 
-    fn optional(&mut self, name: &str) -> Option<&'a Expr> {
+    fn optional(&self, name: &str) -> Option<&'a Expr> {
         self.values.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
-    fn needed(&mut self, name: &str) -> Result<String> {
+    fn needed(&self, name: &str) -> Result<String> {
         let value = self
             .optional(name)
             .ok_or_else(|| Error::new(ErrorKind::InvalidValue, format!("{} needs {name}", self.function)))?;
@@ -273,7 +278,7 @@ impl<'a> Given<'a> {
     }
 
     /// The name of a table or column, which is a constant.
-    fn name(&mut self, name: &str) -> Result<&'a str> {
+    fn name(&self, name: &str) -> Result<&'a str> {
         let function = self.function;
         match self.optional(name) {
             Some(Expr::Value(value)) => match &value.value {
@@ -284,11 +289,16 @@ impl<'a> Given<'a> {
         }
     }
 
-    fn count(&mut self) -> Result<String> {
+    /// The condition on rows, as what follows another one.
+    fn filter(&self) -> String {
+        self.optional("filter").map(|filter| format!(" AND ({filter})")).unwrap_or_default()
+    }
+
+    fn count(&self) -> Result<String> {
         Ok(self.optional("k").map_or_else(|| ROWS.to_string(), ToString::to_string))
     }
 
-    fn operator(&mut self) -> Result<&'static str> {
+    fn operator(&self) -> Result<&'static str> {
         let Some(metric) = self.optional("metric") else { return Ok("<=>") };
         match metric.to_string().trim_matches('\'') {
             "cosine" => Ok("<=>"),

@@ -169,6 +169,10 @@ async fn words_and_vectors_are_ranked_together() {
         run(&session, index).await;
         let both = "SELECT id, score > 0.03 FROM hybrid_search('texts', 'body', 'place', 'cat', '[1, 0]', k => 3) ORDER BY score DESC";
         assert_eq!(lines(&session, both).await, ["1|true", "3|true", "2|false"]);
+        let some = "SELECT id FROM hybrid_search('texts', 'body', 'place', 'cat', '[1, 0]', 3, filter => note <> 'a' AND id > 1)";
+        assert_eq!(lines(&session, some).await, ["2"]);
+        let some = "SELECT id FROM text_search('texts', 'body', 'cat', filter => id < 3)";
+        assert_eq!(lines(&session, some).await, ["1"]);
         // A rank beside a distance that orders, and two ranks of two columns.
         let near = "SELECT id, bm25(body) > 0 FROM texts WHERE body @@ 'cat' ORDER BY place <=> '[0, 1]' LIMIT 1";
         assert_eq!(lines(&session, near).await, ["3|true"]);
@@ -192,6 +196,8 @@ async fn a_column_may_hold_vectors_of_several_models() {
     };
     assert_eq!(lines(&session, &of("a", "[0.1, 1]")).await, ["3", "1"]);
     assert_eq!(lines(&session, &of("b", "[0, 0.1, 1]")).await, ["4", "5"]);
+    let within = "SELECT id FROM vector_search('texts', 'place', '[0, 0.1, 1]', 2, filter => model = 'b')";
+    assert_eq!(lines(&session, within).await, ["4", "5"]);
     let plan = lines(&session, &format!("EXPLAIN {}", of("b", "[0, 0.1, 1]"))).await.join("\n");
     assert!(plan.contains("index=near"), "{plan}");
 }
