@@ -8,12 +8,15 @@ mod device;
 pub mod embed;
 mod error;
 pub mod eval;
+pub mod generate;
 pub mod layout;
 pub mod model;
 pub mod ops;
 mod point;
+mod random;
 pub mod service;
 pub mod source;
+pub mod steer;
 pub mod tokens;
 
 pub use candle_core::Tensor;

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use super::curve::Curve;
 use super::graph::Edge;
-use super::random::Random;
 use super::start::Point;
+use crate::random::Random;
 
 /// How many random points an edge pushes away, and the longest way in one step and one coordinate: umap-learn's.
 const PUSHES: f32 = 5.0;
@@ -121,7 +121,7 @@ mod tests {
     use super::{Spring, descend, springs, squared, way};
     use crate::layout::curve::Curve;
     use crate::layout::graph::Edge;
-    use crate::layout::random::Random;
+    use crate::random::Random;
 
     fn edges(pairs: &[(u32, u32)]) -> Vec<Edge> {
         pairs

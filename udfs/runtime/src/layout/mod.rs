@@ -12,7 +12,6 @@ mod clusters;
 mod curve;
 mod descent;
 mod graph;
-mod random;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -25,10 +24,10 @@ use self::clusters::clusters;
 use self::curve::Curve;
 use self::descent::descend;
 use self::graph::{Nearest, fuzzy_union};
-use self::random::Random;
 use self::start::{Point, start};
 use crate::dashboard::{Directions, LEAST_NORM};
 use crate::ops::with_values;
+use crate::random::Random;
 use crate::{Error, ErrorKind, Result};
 
 /// How many values of the vectors, or of their cosines, are looked at together: 64 MiB of them.

@@ -5,9 +5,9 @@
 
 use candle_core::{Device, Tensor};
 
-use super::random::Random;
 use crate::Result;
 use crate::ops::with_values;
+use crate::random::Random;
 
 /// A point of the plane.
 pub(super) type Point = [f32; 2];
@@ -102,7 +102,7 @@ mod tests {
     use candle_core::{Device, Tensor};
 
     use super::{principal_components, start};
-    use crate::layout::random::Random;
+    use crate::random::Random;
 
     #[test]
     fn components_are_those_of_the_largest_variance() {

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::random::Random;
 use super::{LayoutSettings, Placed, Progress, Stage, layout};
+use crate::random::Random;
 use crate::{ErrorKind, Result};
 
 fn tensor(rows: &[Vec<f32>]) -> Tensor {

@@ -1,11 +1,12 @@
 //! Attention, sequence by sequence over packed activations.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::cache::Cache;
 use super::config::Config;
 use super::linear::Linear;
 use super::norm::Norm;
+use super::reader::Reader;
 use super::rope::Angles;
 use super::softmax::Mask;
 use super::walk::{Step, Walk};
@@ -40,14 +41,20 @@ impl Attention {
     ) -> Step<Tensor> {
         let heads = self.heads(config, layer, x, angles, walk)?;
         let batch = walk.batch;
+        let is_watched = walk.is_watched(Place::Pattern, layer);
         let mut read = Vec::with_capacity(batch.sequences().len());
         for (sequence, rows) in batch.sequences().iter().enumerate() {
             let part = |all: &Tensor| -> Result<Tensor> { Ok(all.narrow(0, rows.start, rows.len())?.transpose(0, 1)?) };
             let (query, mut key, mut value) = (part(&heads.query)?, part(&heads.key)?, part(&heads.value)?);
             let mut past = 0;
             if let Some(cache) = cache {
-                past = cache.lengths().get(sequence).copied().unwrap_or_default();
-                (key, value) = cache.append(layer, sequence, key, value)?;
+                past = cache.length(sequence);
+                let (buffers, tokens) = cache.append(layer, sequence, &key, &value)?;
+                if rows.len() == 1 && !is_watched && is_plain_kind(&query) {
+                    read.push(Reader { mask: mask(config, layer, past) }.read(&query, buffers, tokens)?);
+                    continue;
+                }
+                (key, value) = (buffers.keys.narrow(1, 0, tokens)?, buffers.values.narrow(1, 0, tokens)?);
             }
             let pattern = pattern(config, layer, past, &query, &key)?;
             let pattern = walk.at_pattern(layer, sequence, pattern)?;
@@ -55,7 +62,7 @@ impl Attention {
         }
         walk.end_at(Point::new(Place::Pattern, layer))?;
         let z = walk.at(Place::Z, layer, Tensor::cat(&read, 0)?)?;
-        Ok(self.out.forward(&z)?)
+        Ok(self.out.forward_by(&z, walk.products)?)
     }
 
     fn heads(
@@ -68,7 +75,7 @@ impl Attention {
     ) -> Step<Heads> {
         let rows = x.dim(0)?;
         let (queries, keys) = (config.n_heads * config.d_head, config.n_kv_heads * config.d_head);
-        let fused = self.qkv.forward(x)?;
+        let fused = self.qkv.forward_by(x, walk.products)?;
         let query = walk.at(Place::Query, layer, fused.narrow(1, 0, queries)?)?;
         let key = walk.at(Place::Key, layer, fused.narrow(1, queries, keys)?)?;
         let value = walk.at(Place::Value, layer, fused.narrow(1, queries + keys, keys)?)?;
@@ -92,6 +99,11 @@ impl Attention {
     }
 }
 
+/// Whether a tensor is f32 on the processor.
+fn is_plain_kind(x: &Tensor) -> bool {
+    x.device().is_cpu() && x.dtype() == DType::F32
+}
+
 /// Weights `[H, T, S]` of queries `[H, T, dh]` over keys `[Hkv, S, dh]`. Query heads that share a key head are rows of one product.
 fn pattern(config: &Config, layer: usize, past: usize, query: &Tensor, key: &Tensor) -> Result<Tensor> {
     let (heads, queries, width) = query.dims3()?;
@@ -103,13 +115,16 @@ fn pattern(config: &Config, layer: usize, past: usize, query: &Tensor, key: &Ten
         let shared = query.contiguous()?.reshape((key_heads, heads / key_heads * queries, width))?;
         shared.matmul(&transposed)?.reshape((heads, queries, keys))?
     };
-    let mask = Mask {
+    mask(config, layer, past).softmax(scores)
+}
+
+fn mask(config: &Config, layer: usize, past: usize) -> Mask {
+    Mask {
         scale: config.attention_scale as f32,
         softcap: config.attention_softcap.map(|cap| cap as f32),
         past,
         window: config.windows.get(layer).copied().flatten(),
-    };
-    mask.softmax(scores)
+    }
 }
 
 /// What heads read: `[T, H · dh]` of weights `[H, T, S]` and values `[Hkv, S, dh]`.

@@ -9,7 +9,7 @@ use super::activation::Activation;
 use super::families;
 use super::norm::NormKind;
 use super::rope::Rope;
-use crate::{Error, ErrorKind, Place, Result};
+use crate::{Error, ErrorKind, Place, Point, Result};
 
 /// A family of models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -125,6 +125,18 @@ impl Config {
             Place::Logits => Some(self.d_vocab),
             _ => Some(self.d_model),
         }
+    }
+
+    /// Whether the model's forward pass comes by `point`.
+    pub fn has(&self, point: Point) -> bool {
+        let is_there = match point.place {
+            Place::Embed | Place::FinalNormalized | Place::Logits => return point.layer == 0,
+            Place::PosEmbed => return point.layer == 0 && self.ropes.iter().all(Option::is_none),
+            Place::ResidMid => !self.parallel,
+            Place::MlpPreLinear => self.gated,
+            _ => true,
+        };
+        is_there && point.layer < self.n_layers
     }
 
     /// Reads `config.json` in a model's directory.

@@ -2,11 +2,24 @@
 
 use candle_core::Tensor;
 
+use super::activation::{add_bias, is_plain};
+use super::stream;
 use crate::Result;
 
-/// Weight `[in, out]`, which may be a transposed view of what the file has, and bias `[out]`.
+/// How products are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Products {
+    /// As the library makes them of many rows.
+    #[default]
+    Many,
+    /// As few rows are best made, each as if it were alone.
+    Few,
+}
+
+/// Weight `[out, in]`, contiguous, and bias `[out]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
+    /// `[in, out]`: a view of the weight.
     weight: Tensor,
     bias: Option<Tensor>,
 }
@@ -14,19 +27,28 @@ pub(crate) struct Linear {
 impl Linear {
     /// From a weight `[out, in]`, as PyTorch's `Linear` keeps it.
     pub(crate) fn from_rows(weight: &Tensor, bias: Option<Tensor>) -> Result<Self> {
-        Ok(Self { weight: weight.t()?, bias })
+        Ok(Self { weight: weight.contiguous()?.t()?, bias })
     }
 
     /// From a weight `[in, out]`, as GPT-2's `Conv1D` keeps it.
-    pub(super) fn from_columns(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight, bias }
+    pub(super) fn from_columns(weight: &Tensor, bias: Option<Tensor>) -> Result<Self> {
+        Self::from_rows(&weight.t()?, bias)
     }
 
     /// `[N, in]` to `[N, out]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = x.matmul(&self.weight)?;
+        self.forward_by(x, Products::Many)
+    }
+
+    /// The same, with products made in a chosen way.
+    pub(super) fn forward_by(&self, x: &Tensor, products: Products) -> Result<Tensor> {
+        let rows = self.weight.t()?;
+        let y = match products {
+            Products::Few if is_plain(&rows) => stream::multiply(x, &rows)?,
+            _ => x.matmul(&self.weight)?,
+        };
         Ok(match &self.bias {
-            Some(bias) => super::activation::add_bias(y, bias)?,
+            Some(bias) => add_bias(y, bias)?,
             None => y,
         })
     }

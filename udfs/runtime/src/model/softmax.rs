@@ -55,8 +55,9 @@ impl Mask {
         Ok(weights.broadcast_div(&weights.sum_keepdim(2)?)?.to_dtype(scores.dtype())?)
     }
 
+    /// Turns the scores of row `number` into weights.
     #[inline(always)]
-    fn row(&self, number: usize, row: &mut [f32]) {
+    pub(super) fn row(&self, number: usize, row: &mut [f32]) {
         let seen = self.seen(number, row.len());
         let (before, rest) = row.split_at_mut(seen.start);
         let (seen, after) = rest.split_at_mut(seen.end - seen.start);

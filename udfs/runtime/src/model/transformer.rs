@@ -8,8 +8,9 @@ use super::batch::Batch;
 use super::block::{Block, watched_norm};
 use super::cache::Cache;
 use super::config::Config;
+use super::ends::ends;
 use super::families::{self, Outside};
-use super::linear::bytes;
+use super::linear::{Products, bytes};
 use super::rope::{Angles, Rope};
 use super::tap::Tap;
 use super::walk::{Halt, LogitRows, Step, Until, Walk};
@@ -37,6 +38,8 @@ impl Default for OpenOptions {
 pub struct Model {
     config: Config,
     tokenizer: Tokenizer,
+    /// Tokens that end a text.
+    ends: Vec<u32>,
     device: Device,
     dtype: DType,
     outside: Outside,
@@ -57,7 +60,8 @@ impl Model {
             (0..config.n_layers).map(|layer| families::block(&config, &weights, layer)).collect::<Result<_>>()?;
         let outside = families::outside(&config, &weights)?;
         let (device, dtype) = (options.device.clone(), weights.dtype());
-        Ok(Self { config, tokenizer, device, dtype, outside, blocks })
+        let ends = ends(directory, &tokenizer);
+        Ok(Self { config, tokenizer, ends, device, dtype, outside, blocks })
     }
 
     /// What the model is.
@@ -80,6 +84,11 @@ impl Model {
         &self.tokenizer
     }
 
+    /// Tokens that end a text: those that `generation_config.json` or `config.json` names, and the tokenizer's own.
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
     /// Bytes that its weights take.
     pub fn size_in_bytes(&self) -> usize {
         let blocks: usize = self.blocks.iter().map(Block::size_in_bytes).sum();
@@ -93,11 +102,11 @@ impl Model {
     /// `InvalidInput` for a token that is not in the vocabulary or a sequence beyond the context; what the tap fails
     /// with.
     pub fn forward(&self, batch: &Batch, tap: &mut dyn Tap, until: Until) -> Result<Option<Tensor>> {
-        self.run(batch, None, tap, until)
+        self.run(batch, None, Products::Many, tap, until)
     }
 
-    /// As [`forward`](Self::forward), for tokens that follow those in the cache, which then has them too. Ending before the last
-    /// block leaves the cache as it was found only in its lengths.
+    /// As [`forward`](Self::forward), for tokens that follow those in the cache, which then has them too; unless the pass fails or
+    /// ends before the logits.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
@@ -108,7 +117,16 @@ impl Model {
         tap: &mut dyn Tap,
         until: Until,
     ) -> Result<Option<Tensor>> {
-        self.run(batch, Some(cache), tap, until)
+        self.run(batch, Some(cache), Products::Many, tap, until)
+    }
+
+    /// As [`forward_cached`](Self::forward_cached), for a few tokens, such as the next one of each of many texts: on the processor
+    /// faster, and each row is computed as if it were alone, to the bit.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn step(&self, batch: &Batch, cache: &mut Cache, tap: &mut dyn Tap) -> Result<Option<Tensor>> {
+        self.run(batch, Some(cache), Products::Few, tap, Until::Logits(LogitRows::Last))
     }
 
     /// Logits of residual streams `[N, d]`, through the model's own final norm: `[N, V]`.
@@ -117,7 +135,7 @@ impl Model {
     /// If the shape does not fit.
     pub fn unembed(&self, stream: &Tensor) -> Result<Tensor> {
         let normed = self.outside.final_norm.forward(&stream.to_dtype(self.dtype)?)?;
-        self.head(&normed)
+        self.head(&normed, Products::Many)
     }
 
     /// The direction that raises a token's logit: its column of the unembedding, `[d]`.
@@ -166,19 +184,21 @@ impl Model {
         &self,
         batch: &Batch,
         mut cache: Option<&mut Cache>,
+        products: Products,
         tap: &mut dyn Tap,
         until: Until,
     ) -> Result<Option<Tensor>> {
         self.check_tokens(batch.tokens())?;
         let lengths: Vec<usize> = batch.sequences().iter().map(ExactSizeIterator::len).collect();
         let positions = self.positions(batch, cache.as_deref())?;
-        let mut walk = Walk::new(batch, tap, until);
-        let done = self.walk(&positions, &mut cache, &mut walk, until);
-        if let Some(cache) = cache {
-            cache.advance(&lengths);
-        }
-        match done {
-            Ok(logits) => Ok(Some(logits)),
+        let mut walk = Walk::new(batch, products, tap, until);
+        match self.walk(&positions, &mut cache, &mut walk, until) {
+            Ok(logits) => {
+                if let Some(cache) = cache {
+                    cache.advance(&lengths);
+                }
+                Ok(Some(logits))
+            }
             Err(Halt::Reached) => Ok(None),
             Err(Halt::Failed(error)) => Err(error),
         }
@@ -205,7 +225,7 @@ impl Model {
     fn positions(&self, batch: &Batch, cache: Option<&Cache>) -> Result<Vec<usize>> {
         let mut positions = Vec::with_capacity(batch.tokens().len());
         for (sequence, rows) in batch.sequences().iter().enumerate() {
-            let past = cache.and_then(|cache| cache.lengths().get(sequence).copied()).unwrap_or_default();
+            let past = cache.map_or(0, |cache| cache.length(sequence));
             let end = past + rows.len();
             if end > self.config.n_ctx {
                 return Err(Error::new(
@@ -219,7 +239,8 @@ impl Model {
         Ok(positions)
     }
 
-    fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
+    /// Refuses tokens that are not in the vocabulary.
+    pub(crate) fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
         let unknown = tokens.iter().find(|token| **token as usize >= self.config.d_vocab);
         unknown.map_or(Ok(()), |token| {
             Err(Error::new(ErrorKind::InvalidInput, format!("there is no token {token}"))
@@ -260,7 +281,7 @@ impl Model {
         let selects_first = only_last && !is_watched;
         let stream = if selects_first { self.last_rows(stream, walk.batch)? } else { stream.clone() };
         let normed = watched_norm(&self.outside.final_norm, Place::FinalNormalized, 0, &stream, walk)?;
-        let logits = walk.at(Place::Logits, 0, self.head(&normed)?)?;
+        let logits = walk.at(Place::Logits, 0, self.head(&normed, walk.products)?)?;
         Ok(if only_last && !selects_first { self.last_rows(&logits, walk.batch)? } else { logits })
     }
 
@@ -270,8 +291,8 @@ impl Model {
         Ok(rows.index_select(&Tensor::new(last, &self.device)?, 0)?)
     }
 
-    fn head(&self, normed: &Tensor) -> Result<Tensor> {
-        let logits = self.outside.unembedding.forward(normed)?;
+    fn head(&self, normed: &Tensor, products: Products) -> Result<Tensor> {
+        let logits = self.outside.unembedding.forward_by(normed, products)?;
         Ok(match self.config.final_softcap {
             Some(cap) => logits.affine(1.0 / cap, 0.0)?.tanh()?.affine(cap, 0.0)?,
             None => logits,

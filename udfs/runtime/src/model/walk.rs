@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use super::batch::Batch;
+use super::linear::Products;
 use super::tap::Tap;
 use crate::{Error, Place, Point, Result};
 
@@ -51,13 +52,15 @@ pub(super) type Step<T> = std::result::Result<T, Halt>;
 /// A pass on its way.
 pub(super) struct Walk<'a> {
     pub(super) batch: &'a Batch,
+    /// How products are made.
+    pub(super) products: Products,
     tap: &'a mut dyn Tap,
     until: Until,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(batch: &'a Batch, tap: &'a mut dyn Tap, until: Until) -> Self {
-        Self { batch, tap, until }
+    pub(super) fn new(batch: &'a Batch, products: Products, tap: &'a mut dyn Tap, until: Until) -> Self {
+        Self { batch, products, tap, until }
     }
 
     /// Whether somebody looks at this point.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::worker::Job;
+use super::jobs::Job;
 
 /// One prompt's place in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{OptionsBuilder, Weighter};
 
 use super::worker::Worker;
+use crate::generate::GenerationOptions;
 use crate::model::{Model, OpenOptions as OpenModel};
 use crate::source::{Hints, OpenOptions as OpenSource, Source};
 use crate::{DeviceName, Error, ErrorKind, Result};
@@ -24,11 +25,19 @@ pub struct ServiceOptions {
     pub batch_tokens: usize,
     /// Passes that may wait for a model.
     pub queue: usize,
+    /// Bounds of generation.
+    pub generation: GenerationOptions,
 }
 
 impl Default for ServiceOptions {
     fn default() -> Self {
-        Self { device: DeviceName::Cpu, memory: 8 << 30, batch_tokens: 2048, queue: 64 }
+        Self {
+            device: DeviceName::Cpu,
+            memory: 8 << 30,
+            batch_tokens: 2048,
+            queue: 64,
+            generation: GenerationOptions::default(),
+        }
     }
 }
 
@@ -125,7 +134,8 @@ impl Service {
         let load = || {
             let options = OpenModel { device: self.device.clone(), dtype: key.dtype };
             let model = Arc::new(Model::open(&key.directory, &options)?);
-            Worker::start(&name, model, self.options.queue, self.options.batch_tokens).map(Loaded::Model)
+            let ServiceOptions { queue, batch_tokens, generation, .. } = self.options;
+            Worker::start(&name, model, queue, batch_tokens, generation).map(Loaded::Model)
         };
         match self.loaded.get_or_insert_with(&Key::Model(key.clone()), load)? {
             Loaded::Model(worker) => Ok(worker),

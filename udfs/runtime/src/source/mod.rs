@@ -17,6 +17,7 @@ mod normalize;
 mod npz;
 pub mod pickle;
 mod reconstruct;
+mod step;
 mod tensors;
 mod weights;
 

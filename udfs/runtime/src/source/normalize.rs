@@ -48,6 +48,15 @@ impl Normalization {
         }
     }
 
+    /// What undoing it multiplies each of `rows` positions by.
+    pub(super) fn gains(self, norms: &Norms, rows: usize) -> Result<Vec<f32>> {
+        Ok(match (self, &norms.scale) {
+            (Self::ConstantScalar(factor), _) => vec![factor.recip() as f32; rows],
+            (_, Some(scale)) => scale.flatten_all()?.to_vec1()?,
+            (_, None) => vec![1.0; rows],
+        })
+    }
+
     /// Undoes it on the rows of `y` `[N, d]`.
     pub(super) fn undo(self, y: Tensor, norms: Option<&Norms>) -> Result<Tensor> {
         if let Self::ConstantScalar(factor) = self {

@@ -38,7 +38,7 @@ pub(super) fn config(fields: &Fields<'_>) -> Result<Config> {
 /// A linear layer kept as `[in, out]`.
 fn conv(weights: &Weights, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
     let weight = weights.tensor(&format!("{name}.weight"), &[inputs, outputs])?;
-    Ok(Linear::from_columns(weight, weights.optional(&format!("{name}.bias"), &[outputs])?))
+    Linear::from_columns(&weight, weights.optional(&format!("{name}.bias"), &[outputs])?)
 }
 
 pub(super) fn block(config: &Config, weights: &Weights, layer: usize) -> Result<Block> {
