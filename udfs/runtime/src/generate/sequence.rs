@@ -42,6 +42,7 @@ pub(super) struct Sequence {
 pub(crate) struct Ticket {
     request: Request,
     plan: Plan,
+    decoder: Decoder,
     room: usize,
     pub(super) reserved: usize,
     events: UnboundedSender<Result<Event>>,
@@ -70,7 +71,8 @@ impl Ticket {
                 Error::new(ErrorKind::InvalidInput, message).with_hint("ask for fewer tokens, or raise the limit")
             );
         }
-        Ok(Self { request, plan, room, reserved, events, _place: place })
+        let decoder = Decoder::new(model.tokenizer(), &request.prompt)?;
+        Ok(Self { request, plan, decoder, room, reserved, events, _place: place })
     }
 
     pub(super) fn is_awaited(&self) -> bool {
@@ -120,11 +122,11 @@ fn check(model: &Model, request: &Request, options: &GenerationOptions) -> Resul
 impl Sequence {
     /// Starts a text.
     pub(super) fn start(model: &Model, ticket: Ticket) -> Self {
-        let Ticket { request, plan, room, reserved, events, .. } = ticket;
+        let Ticket { request, plan, decoder, room, reserved, events, .. } = ticket;
         let stop_tokens = request.stop.tokens.unwrap_or_else(|| model.ends().to_vec());
         let mut sequence = Self {
             cache: SequenceCache::new(model.config(), request.prompt.len() + room),
-            decoder: Decoder::new(&request.prompt),
+            decoder,
             sampler: Sampler::new(request.sampling),
             stops: Stops::new(request.stop.strings),
             unread: request.prompt,

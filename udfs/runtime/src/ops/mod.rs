@@ -1,4 +1,5 @@
-//! The operations: what is made of a model's forward passes. Each is a [`Pass`](crate::service::Pass) over prompts.
+//! The operations: what is made of a model's forward passes. Each is a [`Pass`](crate::service::Pass) over prompts, but for
+//! [`Intervene`], which changes what the model computes.
 //!
 //! Values follow Neuronpedia's live server: decoder norms folded (unless a source was opened otherwise), nothing
 //! else about the model's weights changed. Each operation says what it does about the BOS token.
@@ -9,6 +10,7 @@ mod attention;
 mod attribution;
 mod by_token;
 mod hidden;
+mod intervene;
 mod lens;
 mod matrix;
 mod ranking;
@@ -23,5 +25,6 @@ pub use activate_feature::{ActivateFeature, DirectFeatureAttribution, FeatureVal
 pub use attention::{Attention, AttentionPattern};
 pub use by_token::{ActivateByToken, TokenFeatures};
 pub use hidden::HiddenStates;
+pub use intervene::{Intervene, Intervened};
 pub use lens::{LogitLens, Logits, TokenLogit};
 pub use similar::nearest_directions;

@@ -108,12 +108,15 @@ enum Turn {
 struct Turns {
     passes: Duration,
     texts: Duration,
+    /// Whether both kinds waited when it was last asked.
+    are_both: bool,
 }
 
 impl Turns {
     fn next(&mut self, has_passes: bool, has_texts: bool) -> Option<Turn> {
-        if !(has_passes && has_texts) {
-            *self = Self::default();
+        let are_both = has_passes && has_texts;
+        if are_both != self.are_both {
+            *self = Self { are_both, ..Self::default() };
         }
         match (has_passes, has_texts) {
             (false, false) => None,
