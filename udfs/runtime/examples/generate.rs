@@ -1,11 +1,12 @@
 //! Tokens a second of greedy texts from a model: `generate DIRECTORY [--tokens N] [--prompt N] [--streams 1,8] [--repeats N]
-//! [--steer]`. Prints one JSON object a line; `first` are the tokens of the first text.
+//! [--steer] [--weights f32|near|int8]`. Prints one JSON object a line; `first` are the tokens of the first text.
 #![allow(clippy::print_stdout)]
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use latentdb_runtime::generate::Request;
+use latentdb_runtime::model::StepWeights;
 use latentdb_runtime::service::{ModelKey, Service, ServiceOptions, Worker};
 use latentdb_runtime::steer::{Change, Intervention};
 use latentdb_runtime::{Error, ErrorKind, Place, Point, Result};
@@ -17,13 +18,22 @@ struct Asked {
     streams: Vec<usize>,
     repeats: usize,
     steers: bool,
+    weights: StepWeights,
 }
 
 fn asked() -> Result<Asked> {
     let bad = |what: &str| Error::new(ErrorKind::InvalidInput, format!("{what} is missing or is no number"));
     let mut words = std::env::args().skip(1);
     let directory = words.next().ok_or_else(|| bad("the model's directory"))?.into();
-    let mut asked = Asked { directory, tokens: 100, prompt: 16, streams: vec![1, 8], repeats: 3, steers: false };
+    let mut asked = Asked {
+        directory,
+        tokens: 100,
+        prompt: 16,
+        streams: vec![1, 8],
+        repeats: 3,
+        steers: false,
+        weights: StepWeights::F32,
+    };
     while let Some(word) = words.next() {
         if word == "--steer" {
             asked.steers = true;
@@ -35,6 +45,14 @@ fn asked() -> Result<Asked> {
             "--tokens" => asked.tokens = number()?,
             "--prompt" => asked.prompt = number()?,
             "--repeats" => asked.repeats = number()?,
+            "--weights" => {
+                asked.weights = match value.as_str() {
+                    "f32" => StepWeights::F32,
+                    "near" => StepWeights::Near,
+                    "int8" => StepWeights::Int8,
+                    _ => return Err(bad(&word)),
+                }
+            }
             "--streams" => asked.streams = value.split(',').filter_map(|number| number.parse().ok()).collect(),
             _ => return Err(bad(&word)),
         }
@@ -76,7 +94,7 @@ async fn time(asked: &Asked, worker: &Worker, streams: usize) -> Result<(f64, Ve
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
     let asked = asked()?;
-    let service = Service::new(ServiceOptions::default())?;
+    let service = Service::new(ServiceOptions { step_weights: asked.weights, ..ServiceOptions::default() })?;
     let worker = service.model(&ModelKey { directory: asked.directory.clone(), dtype: None })?;
     for streams in asked.streams.clone() {
         let (mut best, mut first) = (f64::INFINITY, Vec::new());

@@ -107,10 +107,10 @@ fn check(model: &Model, request: &Request, options: &GenerationOptions) -> Resul
     if !sampling.temperature.is_finite() || sampling.temperature > 100.0 {
         return bad(format!("the temperature is {}", sampling.temperature), "0 is greedy, and 100 the most");
     }
-    if !(sampling.top_p > 0.0) {
+    if sampling.top_p.is_nan() || sampling.top_p <= 0.0 {
         return bad(format!("top_p is {}", sampling.top_p), "it is a probability above 0; 1 keeps all tokens");
     }
-    if !(sampling.frequency_penalty.abs() <= 2.0) {
+    if !(-2.0..=2.0).contains(&sampling.frequency_penalty) {
         return bad(format!("the frequency penalty is {}", sampling.frequency_penalty), "it is from -2 to 2");
     }
     if request.stop.strings.iter().any(String::is_empty) {

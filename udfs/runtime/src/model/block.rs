@@ -4,12 +4,13 @@ use candle_core::Tensor;
 
 use super::attention::Attention;
 use super::cache::Cache;
+use super::compact::StepWeights;
 use super::config::Config;
 use super::mlp::Mlp;
 use super::norm::Norm;
 use super::rope::Angles;
 use super::walk::{Step, Walk};
-use crate::Place;
+use crate::{Place, Result};
 
 #[derive(Debug, Clone)]
 pub(super) struct Block {
@@ -50,6 +51,16 @@ impl Block {
         let thought = walk.at(Place::MlpRaw, layer, thought)?;
         let thought = walk.at(Place::MlpOut, layer, after(&self.post_mlp, thought)?)?;
         walk.at(Place::ResidPost, layer, (middle + thought)?)
+    }
+
+    /// With its weights also in fewer bits.
+    pub(super) fn compacted(self, kind: StepWeights) -> Result<Self> {
+        let Self { attention, mlp, .. } = self;
+        let attention =
+            Attention { qkv: attention.qkv.compacted(kind)?, out: attention.out.compacted(kind)?, ..attention };
+        let gate = mlp.gate.map(|gate| gate.compacted(kind)).transpose()?;
+        let mlp = Mlp { gate, up: mlp.up.compacted(kind)?, down: mlp.down.compacted(kind)? };
+        Ok(Self { attention, mlp, ..self })
     }
 
     pub(super) fn size_in_bytes(&self) -> usize {

@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use super::batch::Batch;
 use super::block::{Block, watched_norm};
 use super::cache::Cache;
+use super::compact::StepWeights;
 use super::config::Config;
 use super::ends::ends;
 use super::families::{self, Outside};
@@ -25,11 +26,13 @@ pub struct OpenOptions {
     pub device: Device,
     /// Number type that it computes in; none for f32 on the processor and for the files' own on other devices.
     pub dtype: Option<DType>,
+    /// How its weights are kept for the steps of generation, on the processor.
+    pub step_weights: StepWeights,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { device: Device::Cpu, dtype: None }
+        Self { device: Device::Cpu, dtype: None, step_weights: StepWeights::default() }
     }
 }
 
@@ -56,9 +59,11 @@ impl Model {
         let config = Config::read(directory)?;
         let tokenizer = Tokenizer::open(directory)?;
         let weights = Weights::open(directory, &options.device, compute_type(options))?;
-        let blocks =
-            (0..config.n_layers).map(|layer| families::block(&config, &weights, layer)).collect::<Result<_>>()?;
-        let outside = families::outside(&config, &weights)?;
+        let kind = options.step_weights;
+        let block = |layer| families::block(&config, &weights, layer)?.compacted(kind);
+        let blocks = (0..config.n_layers).map(block).collect::<Result<_>>()?;
+        let mut outside = families::outside(&config, &weights)?;
+        outside.unembedding = outside.unembedding.compacted(kind)?;
         let (device, dtype) = (options.device.clone(), weights.dtype());
         let ends = ends(directory, &tokenizer);
         Ok(Self { config, tokenizer, ends, device, dtype, outside, blocks })
@@ -92,7 +97,8 @@ impl Model {
     /// Bytes that its weights take.
     pub fn size_in_bytes(&self) -> usize {
         let blocks: usize = self.blocks.iter().map(Block::size_in_bytes).sum();
-        let head = if self.config.tied { 0 } else { self.outside.unembedding.size_in_bytes() };
+        let head = &self.outside.unembedding;
+        let head = if self.config.tied { head.compact_bytes() } else { head.size_in_bytes() };
         blocks + bytes(&self.outside.embedding) + head
     }
 

@@ -10,7 +10,7 @@ use quick_cache::{OptionsBuilder, Weighter};
 
 use super::worker::Worker;
 use crate::generate::GenerationOptions;
-use crate::model::{Model, OpenOptions as OpenModel};
+use crate::model::{Model, OpenOptions as OpenModel, StepWeights};
 use crate::source::{Hints, OpenOptions as OpenSource, Source};
 use crate::{DeviceName, Error, ErrorKind, Result};
 
@@ -27,6 +27,8 @@ pub struct ServiceOptions {
     pub queue: usize,
     /// Bounds of generation.
     pub generation: GenerationOptions,
+    /// How models keep their weights for the steps of generation.
+    pub step_weights: StepWeights,
 }
 
 impl Default for ServiceOptions {
@@ -37,6 +39,7 @@ impl Default for ServiceOptions {
             batch_tokens: 2048,
             queue: 64,
             generation: GenerationOptions::default(),
+            step_weights: StepWeights::default(),
         }
     }
 }
@@ -132,7 +135,8 @@ impl Service {
     pub fn model(&self, key: &ModelKey) -> Result<Worker> {
         let name = key.directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let load = || {
-            let options = OpenModel { device: self.device.clone(), dtype: key.dtype };
+            let options =
+                OpenModel { device: self.device.clone(), dtype: key.dtype, step_weights: self.options.step_weights };
             let model = Arc::new(Model::open(&key.directory, &options)?);
             let ServiceOptions { queue, batch_tokens, generation, .. } = self.options;
             Worker::start(&name, model, queue, batch_tokens, generation).map(Loaded::Model)

@@ -10,6 +10,9 @@ use super::jobs::{Job, run_next};
 use crate::generate::{Engine, Ticket};
 use crate::model::Model;
 
+/// Something that needs the model for itself.
+pub(super) type Errand = Box<dyn FnOnce(&Model) + Send>;
+
 /// What the thread is given to do.
 pub(super) enum Task {
     /// A pass over prompts.
@@ -17,7 +20,7 @@ pub(super) enum Task {
     /// A text to generate.
     Text(Box<Ticket>),
     /// Something that needs the model for itself.
-    Alone(Box<dyn FnOnce(&Model) + Send>),
+    Alone(Errand),
 }
 
 impl fmt::Debug for Task {
@@ -36,7 +39,7 @@ const SHARED_BUDGET: usize = 512;
 /// What is left to do.
 struct Work {
     passes: VecDeque<Job>,
-    alone: VecDeque<Box<dyn FnOnce(&Model) + Send>>,
+    alone: VecDeque<Errand>,
     engine: Engine,
     turns: Turns,
 }

@@ -1,7 +1,5 @@
 //! What it takes to move one feature of an activation: its value there, and what a change of it writes.
 
-use std::ops::Range;
-
 use candle_core::Tensor;
 
 use super::Source;
@@ -14,8 +12,7 @@ impl Source {
     /// # Errors
     /// As [`Source::encode_feature`].
     pub(crate) fn encode_feature_with_gains(&self, x: &Tensor, index: usize) -> Result<(Vec<f32>, Vec<f32>)> {
-        let whole: [Range<usize>; 1] = [0..x.dim(0)?];
-        let values = self.encode_feature(x, index, &whole)?;
+        let values = self.encode_feature(x, index, &[])?;
         if self.config.architecture.is_transcoder() {
             let rows = values.len();
             return Ok((values, vec![1.0; rows]));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use latentdb_runtime::generate::{Completion, Event, FinishReason, GenerationOptions, Request, Sampling};
+use latentdb_runtime::model::{Batch, Cache, Model, NoTap, OpenOptions, StepWeights};
 use latentdb_runtime::ops::Logits;
 use latentdb_runtime::service::{ModelKey, Service, ServiceOptions, Worker};
 use latentdb_runtime::steer::{Change, Intervention};
@@ -288,4 +289,43 @@ async fn a_pass_is_served_while_a_text_grows() {
         rest += usize::from(matches!(event.unwrap(), Event::Token(_)));
     }
     assert_eq!(rest, 59);
+}
+
+#[test]
+fn weights_in_fewer_bits_give_nearly_the_same_logits() {
+    for (family, is_exact) in [("gpt2", true), ("gemma3", true), ("llama", true)] {
+        let steps = |step_weights| {
+            let model = Model::open(&golden(family), &OpenOptions { step_weights, ..OpenOptions::default() }).unwrap();
+            let mut cache = Cache::new(model.config(), 1);
+            let tokens = [0u32, 39, 13, 8, 51, 29, 31, 38, 13, 9];
+            let step = |token: &u32| {
+                let logits = model.step(&Batch::new(&[[*token]]).unwrap(), &mut cache, &mut NoTap).unwrap().unwrap();
+                logits.get(0).unwrap().to_vec1::<f32>().unwrap()
+            };
+            (tokens.iter().map(step).collect::<Vec<_>>(), model.size_in_bytes())
+        };
+        let (f32s, bytes) = steps(StepWeights::F32);
+        // The tiny models' weights are f16 numbers.
+        let (near, near_bytes) = steps(StepWeights::Near);
+        assert_eq!(near == f32s, is_exact, "{family}");
+        assert!(near_bytes > bytes);
+        let (int8, _) = steps(StepWeights::Int8);
+        let softmax = |row: &[f32]| {
+            let most = row.iter().copied().fold(f32::MIN, f32::max);
+            let total: f32 = row.iter().map(|logit| (logit - most).exp()).sum();
+            row.iter().map(|logit| (logit - most).exp() / total).collect::<Vec<_>>()
+        };
+        let divergence = |one: &[f32], other: &[f32]| -> f32 {
+            let pairs = softmax(one).into_iter().zip(softmax(other));
+            pairs.filter(|(one, _)| *one > 0.0).map(|(one, other)| one * (one / other.max(1e-30)).ln()).sum()
+        };
+        let mean: f32 = f32s.iter().zip(&int8).map(|(one, other)| divergence(one, other)).sum::<f32>() / 10.0;
+        let apart = f32s
+            .iter()
+            .flatten()
+            .zip(int8.iter().flatten())
+            .fold(0f32, |most, (one, other)| most.max((one - other).abs()));
+        println!("{family}: int8 is {apart} apart in logits, and {mean} nats");
+        assert!(mean > 0.0 && mean < 0.05, "{family}: {mean} nats");
+    }
 }
