@@ -73,32 +73,41 @@ impl WithSimd for Head<'_> {
     type Output = ();
 
     #[inline(always)]
+    #[allow(clippy::needless_range_loop)]
     fn with_simd<S: Simd>(self, _simd: S) {
         let width = self.query.len().max(1);
-        let mut scores = Vec::with_capacity(self.keys.len() / width);
-        for key in self.keys.chunks_exact(width) {
-            scores.push(dot(self.query, key));
+        let tokens = self.keys.len().min(self.values.len()) / width;
+        let mut scores = vec![0.0f32; tokens];
+        for token in 0..tokens {
+            scores[token] = dot(self.query, &self.keys[token * width..(token + 1) * width]);
         }
         self.mask.row(0, &mut scores);
-        for (weight, value) in scores.iter().zip(self.values.chunks_exact(width)) {
-            for (sum, value) in self.read.iter_mut().zip(value) {
-                *sum = weight.mul_add(*value, *sum);
+        for token in 0..tokens {
+            let value = &self.values[token * width..(token + 1) * width];
+            for place in 0..width.min(self.read.len()) {
+                self.read[place] = scores[token].mul_add(value[place], self.read[place]);
             }
         }
     }
 }
 
+/// Loops go by index: what iterators are made of is not always inlined here, and then costs more than the products.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)]
 fn dot(one: &[f32], other: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let ((ones, one), (others, other)) = (one.as_chunks::<LANES>(), other.as_chunks::<LANES>());
-    for (one, other) in ones.iter().zip(others) {
-        for ((lane, one), other) in lanes.iter_mut().zip(one).zip(other) {
-            *lane = one.mul_add(*other, *lane);
+    for chunk in 0..ones.len().min(others.len()) {
+        for lane in 0..LANES {
+            lanes[lane] = ones[chunk][lane].mul_add(others[chunk][lane], lanes[lane]);
         }
     }
-    for ((lane, one), other) in lanes.iter_mut().zip(one).zip(other) {
-        *lane += one * other;
+    for place in 0..one.len().min(other.len()) {
+        lanes[place] += one[place] * other[place];
     }
-    lanes.iter().sum()
+    let mut sum = 0.0;
+    for lane in 0..LANES {
+        sum += lanes[lane];
+    }
+    sum
 }

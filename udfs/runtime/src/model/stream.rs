@@ -168,71 +168,122 @@ impl<W: Weight> WithSimd for Share<'_, W> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
         let Sizes { rows, inputs, block, .. } = self.sizes;
-        let weights = self.weight.chunks_exact(inputs).zip(self.factors.chunks_exact(inputs.div_ceil(block)));
-        for (weight, y) in weights.zip(self.y.chunks_exact_mut(rows)) {
-            let (fours, rest) = y.as_chunks_mut::<4>();
-            for (x, y) in self.x.chunks_exact(4 * inputs).zip(fours.iter_mut()) {
-                *y = dots::<W, 4>(weight, block, x);
+        let blocks = inputs.div_ceil(block);
+        for output in 0..self.y.len() / rows {
+            let weight = &self.weight[output * inputs..(output + 1) * inputs];
+            let factors = &self.factors[output * blocks..(output + 1) * blocks];
+            let y = &mut self.y[output * rows..(output + 1) * rows];
+            let mut row = 0;
+            while row + 4 <= rows {
+                let dots = four(weight, factors, block, &self.x[row * inputs..(row + 4) * inputs]);
+                y[row..row + 4].copy_from_slice(&dots);
+                row += 4;
             }
-            let done = 4 * fours.len() * inputs;
-            for (x, y) in self.x.get(done..).unwrap_or_default().chunks_exact(inputs).zip(rest) {
-                let [dot] = dots::<W, 1>(weight, block, x);
-                *y = dot;
+            while row < rows {
+                y[row] = one(weight, factors, block, &self.x[row * inputs..(row + 1) * inputs]);
+                row += 1;
             }
         }
     }
 }
 
-/// Products of a row of weights, with a factor for each block, and `R` rows that lie one after another in `x`.
+/// Products of a row of weights, with a factor for each block, and four rows that lie one after another in `x`.
+///
+/// Loops go by index, and the four rows by name: what iterators and nested arrays are made of is not always inlined or kept in
+/// registers here, and then costs more than the products.
 #[inline(always)]
-fn dots<W: Weight, const R: usize>((weight, factors): (&[W], &[f32]), block: usize, x: &[f32]) -> [f32; R] {
+fn four<W: Weight>(weight: &[W], factors: &[f32], block: usize, x: &[f32]) -> [f32; 4] {
     let inputs = weight.len();
-    let mut rows: [&[f32]; R] = [&[]; R];
-    for (row, values) in rows.iter_mut().zip(x.chunks_exact(inputs)) {
-        *row = values;
-    }
-    let mut lanes = [[0.0f32; LANES]; R];
-    let mut rests = [0.0f32; R];
-    for (number, (weight, factor)) in weight.chunks(block).zip(factors).enumerate() {
-        let (chunks, tail) = weight.as_chunks::<LANES>();
-        for (row, (lanes, rest)) in rows.iter().zip(lanes.iter_mut().zip(&mut rests)) {
-            let own = row.get(number * block..number * block + weight.len()).unwrap_or_default();
-            let (own, own_tail) = own.as_chunks::<LANES>();
-            let mut sums = [0.0f32; LANES];
-            for (weight, x) in chunks.iter().zip(own) {
-                for ((sum, x), weight) in sums.iter_mut().zip(x).zip(weight) {
-                    *sum = x.mul_add(weight.widen(), *sum);
-                }
-            }
-            for (lane, sum) in lanes.iter_mut().zip(&sums) {
-                *lane = sum.mul_add(*factor, *lane);
-            }
-            for (weight, x) in tail.iter().zip(own_tail) {
-                *rest += weight.widen() * x * factor;
-            }
+    let (x0, x1) = (&x[..inputs], &x[inputs..2 * inputs]);
+    let (x2, x3) = (&x[2 * inputs..3 * inputs], &x[3 * inputs..4 * inputs]);
+    let [mut l0, mut l1, mut l2, mut l3] = [[0.0f32; LANES]; 4];
+    let (mut start, mut number) = (0, 0);
+    while start < inputs {
+        let end = (start + block).min(inputs);
+        let chunks = weight[start..end].as_chunks::<LANES>().0;
+        let count = chunks.len();
+        let (c0, c1) =
+            (&x0[start..end].as_chunks::<LANES>().0[..count], &x1[start..end].as_chunks::<LANES>().0[..count]);
+        let (c2, c3) =
+            (&x2[start..end].as_chunks::<LANES>().0[..count], &x3[start..end].as_chunks::<LANES>().0[..count]);
+        let [mut s0, mut s1, mut s2, mut s3] = [[0.0f32; LANES]; 4];
+        for chunk in 0..count {
+            let wide = widened(&chunks[chunk]);
+            accumulate(&mut s0, &c0[chunk], &wide);
+            accumulate(&mut s1, &c1[chunk], &wide);
+            accumulate(&mut s2, &c2[chunk], &wide);
+            accumulate(&mut s3, &c3[chunk], &wide);
         }
+        let factor = [factors[number]; LANES];
+        accumulate(&mut l0, &s0, &factor);
+        accumulate(&mut l1, &s1, &factor);
+        accumulate(&mut l2, &s2, &factor);
+        accumulate(&mut l3, &s3, &factor);
+        (start, number) = (end, number + 1);
     }
-    let mut sums = [0.0f32; R];
-    for ((sum, lanes), rest) in sums.iter_mut().zip(&lanes).zip(&rests) {
-        *sum = fold(lanes) + rest;
+    let rest = |x: &[f32]| tails(weight, factors, block, x);
+    [fold(l0) + rest(x0), fold(l1) + rest(x1), fold(l2) + rest(x2), fold(l3) + rest(x3)]
+}
+
+/// As [`four`], of one row, in the same order.
+#[inline(always)]
+fn one<W: Weight>(weight: &[W], factors: &[f32], block: usize, x: &[f32]) -> f32 {
+    let inputs = weight.len();
+    let mut lanes = [0.0f32; LANES];
+    let (mut start, mut number) = (0, 0);
+    while start < inputs {
+        let end = (start + block).min(inputs);
+        let chunks = weight[start..end].as_chunks::<LANES>().0;
+        let own = &x[start..end].as_chunks::<LANES>().0[..chunks.len()];
+        let mut sums = [0.0f32; LANES];
+        for chunk in 0..chunks.len() {
+            accumulate(&mut sums, &own[chunk], &widened(&chunks[chunk]));
+        }
+        accumulate(&mut lanes, &sums, &[factors[number]; LANES]);
+        (start, number) = (end, number + 1);
     }
-    sums
+    fold(lanes) + tails(weight, factors, block, x)
+}
+
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+fn widened<W: Weight>(weight: &[W; LANES]) -> [f32; LANES] {
+    let mut wide = [0.0f32; LANES];
+    for lane in 0..LANES {
+        wide[lane] = weight[lane].widen();
+    }
+    wide
+}
+
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+fn accumulate(sums: &mut [f32; LANES], x: &[f32; LANES], weight: &[f32; LANES]) {
+    for lane in 0..LANES {
+        sums[lane] = x[lane].mul_add(weight[lane], sums[lane]);
+    }
+}
+
+/// The products that do not fill the lanes, at the end of the last block: blocks before it are whole numbers of lanes.
+#[inline(always)]
+fn tails<W: Weight>(weight: &[W], factors: &[f32], block: usize, x: &[f32]) -> f32 {
+    let mut sum = 0.0;
+    for place in weight.len() - weight.len() % LANES..weight.len() {
+        sum += weight[place].widen() * x[place] * factors[place / block];
+    }
+    sum
 }
 
 /// The sum of the lanes, by halves.
 #[inline(always)]
-fn fold(lanes: &[f32; LANES]) -> f32 {
-    let mut lanes = *lanes;
+fn fold(mut lanes: [f32; LANES]) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
-        let (low, high) = lanes.split_at_mut(half);
-        for (low, high) in low.iter_mut().zip(high.iter()) {
-            *low += *high;
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
         }
         half /= 2;
     }
-    let [sum, ..] = lanes;
-    sum
+    lanes[0]
 }
 
 #[cfg(test)]
