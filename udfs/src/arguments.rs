@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::{Float64Type, Int32Type};
+use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use arrow::row::{RowConverter, SortField};
 use latentdb_engine::{Error, ErrorKind, Result};
 
@@ -65,6 +65,22 @@ impl Arguments {
     /// A whole number of 0 or more.
     pub(crate) fn count(&self, name: &str, row: usize) -> Result<usize> {
         self.count_or_none(name, row)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// A whole number.
+    pub(crate) fn whole(&self, name: &str, row: usize) -> Result<i64> {
+        let column = self.present(name, row)?.and_then(|column| column.as_primitive_opt::<Int64Type>());
+        column.map(|column| column.value(row)).ok_or_else(|| self.missing(name))
+    }
+
+    /// Texts, if given.
+    pub(crate) fn texts_or_none(&self, name: &str, row: usize) -> Result<Option<Vec<String>>> {
+        let Some(list) = self.present(name, row)?.and_then(|column| column.as_list_opt::<i32>()) else {
+            return Ok(None);
+        };
+        let elements = list.value(row);
+        let texts = elements.as_string_opt::<i32>().ok_or_else(|| self.missing(name))?;
+        Ok(Some(texts.iter().flatten().map(str::to_owned).collect()))
     }
 
     /// A number that may be missing.

@@ -14,6 +14,7 @@ mod evals;
 mod explanations;
 mod failure;
 mod functions;
+pub mod generation;
 mod hints;
 mod hub;
 mod layouts;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
@@ -45,6 +45,7 @@ struct Inner {
     models: RepeatedQuery,
     sources: RepeatedQuery,
     densities: RepeatedQuery,
+    largest: RepeatedQuery,
     vectors: UserVectors,
     embedder: Embedder,
 }
@@ -53,6 +54,8 @@ const MODEL: &str = "SELECT weights_uri, dtype FROM models WHERE model_id = $1";
 const SOURCES: &str = "SELECT source_id, set_id, weights_uri, settings FROM sources WHERE model_id = $1 \
                        ORDER BY layer, source_id";
 const DENSE: &str = "SELECT index, density FROM features WHERE model_id = $1 AND source_id = $2";
+
+const LARGEST: &str = "SELECT max_activation FROM features WHERE model_id = $1 AND source_id = $2 AND index = $3";
 
 /// The models of a database, for who must not keep them from going.
 #[derive(Debug, Clone)]
@@ -94,6 +97,7 @@ impl Models {
             models: lookup(MODEL),
             sources: lookup(SOURCES),
             densities: lookup(DENSE),
+            largest: lookup(LARGEST),
             vectors: UserVectors::new(engine),
             embedder: Embedder::from_environment(),
         };
@@ -275,6 +279,13 @@ impl Models {
             }
         }
         Ok(allowed)
+    }
+
+    /// The largest activation of a feature that its dashboard knows; `feature` is its model, source and index.
+    pub(crate) async fn max_activation(&self, feature: &[ScalarValue]) -> Result<Option<f32>> {
+        let rows = self.inner.largest.rows(feature).await?;
+        let largest = column(&rows, 0, &DataType::Float32)?;
+        Ok(largest.as_primitive::<Float32Type>().iter().next().flatten())
     }
 
     async fn known_sources(&self, model: &str) -> Result<Vec<Entry>> {

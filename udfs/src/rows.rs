@@ -14,6 +14,17 @@ pub(crate) fn fields(columns: &[(&str, DataType)]) -> Fields {
     columns.iter().map(|(name, data_type)| Field::new(*name, data_type.clone(), true)).collect()
 }
 
+/// The type of records of `columns`, all of which may be null.
+pub(crate) fn record_of(columns: &[(String, DataType)]) -> DataType {
+    DataType::Struct(columns.iter().map(|(name, data_type)| Field::new(name, data_type.clone(), true)).collect())
+}
+
+/// Records: one for each row of `arrays`.
+pub(crate) fn records(columns: Vec<(String, DataType)>, arrays: Vec<ArrayRef>) -> Result<ArrayRef> {
+    let fields = columns.into_iter().map(|(name, data_type)| Field::new(name, data_type, true)).collect();
+    Ok(Arc::new(StructArray::try_new(fields, arrays, None).map_err(internal)?))
+}
+
 /// A list of `element`.
 pub(crate) fn list_of(element: DataType) -> DataType {
     DataType::List(Arc::new(Field::new_list_field(element, true)))

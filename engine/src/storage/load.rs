@@ -66,7 +66,14 @@ impl Load {
         database.check_writable()?;
         let transaction = database.begin();
         let state = Arc::new(state).into();
-        Ok(Self { database: database.into(), transaction: transaction.into(), state, runtime, deletions: Vec::new(), staged: Vec::new() })
+        Ok(Self {
+            database: database.into(),
+            transaction: transaction.into(),
+            state,
+            runtime,
+            deletions: Vec::new(),
+            staged: Vec::new(),
+        })
     }
 
     /// Writes `batches` as one file of `table`, sorted by the table's sort key, and answers it; `None`

@@ -6,6 +6,7 @@ mod activate_feature;
 mod attention;
 mod detokenize;
 mod embed;
+mod generation;
 mod hidden_states;
 mod logit_lens;
 mod logits;
@@ -42,6 +43,9 @@ const OPERATIONS: &[&dyn Operation] = &[
     &attention::Attention,
     &hidden_states::HiddenStates,
     &similar_features::SimilarFeatures,
+    &generation::Generate,
+    &generation::Chat,
+    &generation::Steer,
     &embed::Embed,
     &embed::EmbeddingModel,
     &vectors::FeatureVector::DECODER,

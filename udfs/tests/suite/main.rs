@@ -11,6 +11,7 @@ mod dashboards_runs;
 mod dashboards_vectors;
 mod embeddings;
 mod evals;
+mod generation;
 mod golden;
 mod planning;
 mod reading;

@@ -6,6 +6,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema, NullHandling, UnnestOptions};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::functions::core::expr_fn::get_field;
+use datafusion::functions_nested::expr_fn::make_array;
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col};
@@ -79,6 +80,10 @@ impl RelationPlanner for CallPlanner {
             let lists = plan_positional(&call.arguments, context)?;
             return planned(call, lists);
         }
+        if let Some(function) = self.functions.get(&call.name).filter(|function| gives_record(function)) {
+            let arguments = plan_arguments(&function, call.arguments.clone(), context)?;
+            return planned(call, vec![make_array(vec![function.scalar.call(arguments)])]);
+        }
         if let Some(function) = self.functions.get(&call.name).filter(|function| function.gives_rows) {
             let arguments = plan_arguments(&function, call.arguments.clone(), context)?;
             if is_streamed_series(&call.name, &arguments) {
@@ -89,6 +94,11 @@ impl RelationPlanner for CallPlanner {
         }
         plan_scalar_in_from(call, relation, context)
     }
+}
+
+/// Whether a function gives one record, whose fields are columns in `FROM`: a list of one row.
+fn gives_record(function: &FunctionDefinition) -> bool {
+    !function.gives_rows && function.result == "record"
 }
 
 /// A function that is no table function gives one row, as in Postgres: `SELECT * FROM version()`.
