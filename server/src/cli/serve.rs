@@ -140,6 +140,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> CliResult {
             tls: settings.tls.clone(),
             require_key: settings.require_key,
             max_body_bytes: settings.max_body_bytes,
+            models: Some(models.clone()),
             metrics,
         };
         servers.spawn(http::serve(listener, engine.clone(), options, shutdown.clone()));

@@ -78,7 +78,7 @@ pub(crate) fn error_body(error: &Error) -> serde_json::Value {
     body
 }
 
-fn status_of(kind: ErrorKind) -> StatusCode {
+pub(super) fn status_of(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::Syntax
         | ErrorKind::UndefinedColumn

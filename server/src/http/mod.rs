@@ -9,6 +9,7 @@ mod cells;
 mod error;
 mod explanations;
 mod feature;
+mod generation;
 mod health;
 mod inference;
 mod listener;
@@ -30,6 +31,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, ServiceExt};
 use latentdb_engine::{Engine, Error, ErrorKind, Result};
+use latentdb_udfs::Models;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +52,8 @@ pub struct HttpOptions {
     pub require_key: bool,
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// Who generates texts; without, the endpoints that do say so.
+    pub models: Option<Models>,
     /// Where `/metrics` reads from.
     pub metrics: PrometheusHandle,
 }
@@ -61,6 +65,7 @@ struct App {
     gate: access::Gate,
     features: feature::FeatureReader,
     inference: inference::Inference,
+    models: Option<Models>,
     metrics: PrometheusHandle,
 }
 
@@ -79,6 +84,7 @@ pub async fn serve(
         gate: access::Gate::new(engine.clone(), open),
         features: feature::FeatureReader::new(&engine),
         inference: inference::Inference::new(&engine),
+        models: options.models,
         metrics: options.metrics,
         engine,
     });
@@ -109,6 +115,12 @@ fn router(app: Arc<App>, max_body_bytes: usize) -> Router {
         .route("/api/explanation/search-model", post(explanations::post_search_model))
         .route("/api/explanation/search-release", post(explanations::post_search_release))
         .route("/api/explanation/search-all", post(explanations::post_search_all))
+        .route("/api/steer", post(generation::post_steer))
+        .route("/api/steer-chat", post(generation::post_steer_chat))
+        .route("/api/steer-load", post(generation::post_steer_load))
+        .route("/v1/models", get(generation::get_models))
+        .route("/v1/completions", post(generation::post_completions))
+        .route("/v1/chat/completions", post(generation::post_chat_completions))
         .route("/v1/sql", post(sql::post_sql))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), access::identify))
         .route("/metrics", get(health::metrics))

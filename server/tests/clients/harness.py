@@ -68,7 +68,10 @@ class Database:
             self.run("source", "add", f"tiny/{source}", str(GOLDEN / "sources" / source))
 
     def add_demo_model(self) -> None:
+        """The demo's model, and two of its sources."""
         self.run("model", "add", "docs-3m", str(REPOSITORY / "datasets" / "demo" / "model"))
+        for source in ("3-res", "4-res"):
+            self.run("source", "add", f"docs-3m/{source}", str(REPOSITORY / "datasets" / "demo" / "sources" / source))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Starts a command and does not wait for it."""

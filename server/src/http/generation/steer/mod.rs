@@ -1,0 +1,75 @@
+//! Neuronpedia's `/api/steer`, `/api/steer-chat` and `/api/steer-load`.
+//!
+//! The default text and the steered one grow at the same time, in one batch. Streamed answers are server-sent events, each the
+//! whole answer so far, as Neuronpedia's are; the last one has the id under which the run is kept.
+
+mod request;
+mod run;
+mod saved;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::{HeaderMap, header};
+use axum::response::sse::{Event as Frame, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::stream::{self, StreamExt};
+use serde_json::Value;
+
+use self::request::{Asked, SteerChatRequest, SteerRequest};
+use self::run::Run;
+pub(in crate::http) use self::saved::post_steer_load;
+use crate::http::App;
+use crate::http::error::{ApiError, error_body};
+
+pub(in crate::http) async fn post_steer(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Result<Json<Value>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let (request, json) = read::<SteerRequest>(body)?;
+    steer(app, &headers, request.asked(json)?).await
+}
+
+pub(in crate::http) async fn post_steer_chat(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Result<Json<Value>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let (request, json) = read::<SteerChatRequest>(body)?;
+    steer(app, &headers, request.asked(json)?).await
+}
+
+/// The request, and the JSON that it came as, which is kept with the run.
+fn read<T: serde::de::DeserializeOwned>(body: Result<Json<Value>, JsonRejection>) -> Result<(T, Value), ApiError> {
+    let Json(json) = body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
+    let request = serde_json::from_value(json.clone()).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    Ok((request, json))
+}
+
+/// Begins both texts before it answers, so that what is wrong with a request is an error and no broken stream.
+async fn steer(app: Arc<App>, headers: &HeaderMap, asked: Asked) -> Result<Response, ApiError> {
+    let (streams, request) = (asked.streams, asked.json.clone());
+    let mut run = Run::begin(super::models(&app)?, asked).await?;
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
+    if !streams {
+        while run.advance().await?.is_some() {}
+        return Ok(Json(saved::keep(&app, &host, &run, &request).await?).into_response());
+    }
+    let frames = stream::unfold(Some((run, app, host, request)), |state| async move {
+        let (mut run, app, host, request) = state?;
+        match run.advance().await {
+            Ok(Some(())) => Some((run.answer(), Some((run, app, host, request)))),
+            Ok(None) => {
+                let last = saved::keep(&app, &host, &run, &request).await;
+                Some((last.unwrap_or_else(|error| error_body(&error)), None))
+            }
+            Err(error) => Some((error_body(&error), None)),
+        }
+    });
+    let frames = frames.map(|value| Ok::<_, Infallible>(Frame::default().data(value.to_string())));
+    Ok(Sse::new(frames).keep_alive(KeepAlive::default()).into_response())
+}

@@ -1,0 +1,88 @@
+//! Runs that are kept, and read again by their ids.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use latentdb_engine::{Error, ErrorKind, RepeatedQuery, Result, ScalarValue};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::run::Run;
+use crate::http::App;
+use crate::http::error::ApiError;
+use crate::http::rows::{member, rows};
+
+const KEEP: &str = "INSERT INTO saved_runs (run_id, kind, model_id, request, response, created_at) \
+                    VALUES ($1, $2, $3, $4, $5, now())";
+const LOAD: &str = "SELECT request, response FROM saved_runs WHERE run_id = $1 AND kind IN ('steer', 'steer_chat')";
+
+/// Keeps a run; the answer with its id and the link that restores it. A database that is open read-only keeps none.
+pub(super) async fn keep(app: &App, host: &str, run: &Run, request: &Value) -> Result<Value> {
+    let mut answer = run.answer();
+    if app.engine.is_read_only() {
+        return Ok(answer);
+    }
+    let id = format!("{:032x}", rand::random::<u128>());
+    if let Some(members) = answer.as_object_mut() {
+        members.insert("id".to_owned(), id.as_str().into());
+        members.insert("shareUrl".to_owned(), format!("{host}/steer/{id}").into());
+    }
+    let values = [&id, run.kind(), &run.model, &request.to_string(), &answer.to_string()];
+    let values = values.into_iter().map(ScalarValue::from).collect();
+    let session = app.engine.session("latentdb");
+    for statement in session.parse(KEEP)? {
+        let prepared = session.prepare(&statement, &[]).await?;
+        session.execute(&prepared, Vec::clone(&values)).await?;
+    }
+    Ok(answer)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct LoadRequest {
+    steer_output_id: String,
+}
+
+/// `POST /api/steer-load`: a run as it was answered, with what was asked beside it.
+pub(in crate::http) async fn post_steer_load(
+    State(app): State<Arc<App>>,
+    body: std::result::Result<Json<LoadRequest>, JsonRejection>,
+) -> std::result::Result<Json<Value>, ApiError> {
+    let Json(LoadRequest { steer_output_id: id }) =
+        body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
+    let query = RepeatedQuery::new(app.engine.clone(), "http", LOAD);
+    let found = rows(&query.rows(&[ScalarValue::from(id.as_str())]).await?)?;
+    let row = found.first().ok_or_else(|| ApiError::not_found(format!("there is no steering run {id}")))?;
+    let (request, mut answer) = (object(&member(row, "request"))?, object(&member(row, "response"))?);
+    for (name, asked) in [
+        ("inputText", "prompt"),
+        ("modelId", "modelId"),
+        ("features", "features"),
+        ("temperature", "temperature"),
+        ("n_tokens", "n_tokens"),
+        ("freq_penalty", "freq_penalty"),
+        ("seed", "seed"),
+        ("strength_multiplier", "strength_multiplier"),
+        ("steer_method", "steer_method"),
+        ("defaultChatMessages", "defaultChatMessages"),
+        ("steeredChatMessages", "steeredChatMessages"),
+    ] {
+        if let Some(value) = request.get(asked) {
+            answer.insert(name.to_owned(), value.clone());
+        }
+    }
+    answer.insert("limit".to_owned(), "0".into());
+    Ok(Json(Value::Object(answer)))
+}
+
+/// JSON that may come as the text that it is kept as.
+fn object(value: &Value) -> Result<Map<String, Value>> {
+    let read = match value {
+        Value::String(text) => serde_json::from_str(text).ok(),
+        Value::Object(members) => Some(members.clone()),
+        _ => None,
+    };
+    read.ok_or_else(|| Error::new(ErrorKind::Corrupt, "a saved run is no JSON object"))
+}
