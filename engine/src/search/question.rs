@@ -38,7 +38,7 @@ pub(crate) enum Wanted {
 
 impl Question {
     /// The question as a filter.
-    pub(crate) fn to_filter(self) -> Expr {
+    pub(crate) fn into_filter(self) -> Expr {
         // Volatile, or it would be folded into `true` and lost.
         let marker = Marker { question: Arc::new(self), signature: Signature::nullary(Volatility::Volatile) };
         let function = Arc::new(ScalarUDF::new_from_impl(marker));

@@ -108,7 +108,7 @@ impl Rankings {
             let knows = scan.filters.iter().filter_map(Question::of).any(|question| question.ranks_by(ranking));
             if !knows {
                 let wanted = Wanted::Statistics(Arc::clone(ranking));
-                scan.filters.push(Question { column: column.clone(), wanted }.to_filter());
+                scan.filters.push(Question { column: column.clone(), wanted }.into_filter());
                 told = true;
             }
         }
@@ -157,7 +157,7 @@ fn with_best(plan: &LogicalPlan, key: &SortExpr, k: usize) -> Result<Option<Logi
     if scan.filters.iter().any(|filter| Question::of(filter).is_some()) || scan.fetch.is_some() {
         return Ok(None);
     }
-    let marker = question.to_filter();
+    let marker = question.into_filter();
     let told = plan.clone().transform_down(|node| match node {
         LogicalPlan::TableScan(mut scan) => {
             scan.filters.push(marker.clone());

@@ -36,7 +36,7 @@ pub(crate) struct Segment {
 #[derive(Debug)]
 pub(crate) enum Content {
     Text(latentdb_text::Segment),
-    Vectors(latentdb_vectors::Segment),
+    Vectors(Box<latentdb_vectors::Segment>),
 }
 
 impl Segment {
@@ -44,7 +44,9 @@ impl Segment {
     pub(super) fn open(path: &Path, files: SegmentFiles, kind: &IndexKind) -> Result<Self> {
         let content = match kind {
             IndexKind::Text => Content::Text(latentdb_text::Segment::open(path).map_err(from_text)?),
-            IndexKind::Vector(_) => Content::Vectors(latentdb_vectors::Segment::open(path).map_err(from_vectors)?),
+            IndexKind::Vector(_) => {
+                Content::Vectors(Box::new(latentdb_vectors::Segment::open(path).map_err(from_vectors)?))
+            }
         };
         Ok(Self { files, content })
     }

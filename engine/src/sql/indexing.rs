@@ -31,7 +31,7 @@ pub(crate) async fn create(session: &Arc<Conversation>, create: &ast::CreateInde
     let name = index.definition.name.clone();
     let (notices, shown, told) = (session.notices().clone(), name.clone(), AtomicU64::new(0));
     let progress = move |done: u64, total: u64| {
-        let share = if total == 0 { 0 } else { done * 100 / total };
+        let share = (done * 100).checked_div(total).unwrap_or(0);
         if share >= told.load(Ordering::Relaxed) + STEP {
             told.store(share, Ordering::Relaxed);
             notices.say(format!("building {shown}: {done} of {total} rows ({share} %)"));

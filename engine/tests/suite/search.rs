@@ -202,10 +202,13 @@ async fn a_column_may_hold_vectors_of_several_models() {
     assert!(plan.contains("index=near"), "{plan}");
 }
 
-/// Rows of a made-up table: words of a small vocabulary, and a vector.
+/// A row of a made-up table: words of a small vocabulary, and a vector.
+type Made = (Option<Vec<u8>>, Option<[i8; 3]>);
+
+/// What is done to the table.
 #[derive(Debug, Clone)]
 enum Step {
-    Insert(Vec<(Option<Vec<u8>>, Option<[i8; 3]>)>),
+    Insert(Vec<Made>),
     Delete(u8),
     Update(u8),
     Optimize,
