@@ -8,6 +8,7 @@ mod detokenize;
 mod embed;
 mod generation;
 mod hidden_states;
+mod intervene;
 mod logit_lens;
 mod logits;
 mod prompts;
@@ -46,6 +47,7 @@ const OPERATIONS: &[&dyn Operation] = &[
     &generation::Generate,
     &generation::Chat,
     &generation::Steer,
+    &intervene::Intervene,
     &embed::Embed,
     &embed::EmbeddingModel,
     &vectors::FeatureVector::DECODER,

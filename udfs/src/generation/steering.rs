@@ -158,7 +158,7 @@ struct Direction {
 
 impl Models {
     /// The interventions that `steering` of `model` comes to.
-    pub(super) fn interventions<'a>(
+    pub(crate) fn interventions<'a>(
         &'a self,
         worker: &'a Worker,
         model: &'a str,

@@ -3,7 +3,7 @@
 
 use latentdb_engine::ErrorKind;
 
-use crate::golden::{EXPECTED, Tiny, execute, numbers, quoted, real_lists, rows, texts};
+use crate::golden::{EXPECTED, Tiny, assert_close, execute, numbers, quoted, real_lists, reals, rows, texts};
 
 /// `steer` of a prompt by one item of steering.
 fn steer(prompt: &str, item: &str, options: &str) -> String {
@@ -112,6 +112,36 @@ async fn a_column_of_prompts_gives_the_texts_that_each_gives_alone() {
         alone.extend(texts(&rows(&session, &sql).await, "text"));
     }
     assert_eq!(together, alone);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interventions_show_what_they_do_to_the_logits() {
+    let tiny = Tiny::open().await;
+    let expected = &EXPECTED[0];
+    let of = |item: &str, options: &str| {
+        format!("SELECT * FROM intervene('tiny', {}, '[{item}]', top_k => 5{options})", quoted(&expected.text))
+    };
+    let feature = r#"{"source": "1-res", "index": 5, "strength": 40}"#;
+    let found = tiny.rows(&of(feature, "")).await;
+    let last = (expected.ids.len() - 1) as i64;
+    assert!(numbers(&found, "position").iter().all(|position| *position == last));
+    assert!((5..=10).contains(&found.num_rows()));
+    let logits: Vec<f32> = numbers(&found, "next_token_id").iter().map(|id| expected.logits[*id as usize]).collect();
+    assert_close(&reals(&found, "default_logit"), &logits, 1e-5, "default_logit");
+    assert_ne!(reals(&found, "steered_logit"), reals(&found, "default_logit"));
+    // Before the position where something is changed, nothing is.
+    let options = format!(", positions => ARRAY[{}, {last}]", last - 1);
+    let item = format!(r#"{{"source": "1-res", "index": 5, "strength": 40, "positions": [{last}]}}"#);
+    let found = tiny.rows(&of(&item, &options)).await;
+    for ((position, default), steered) in
+        numbers(&found, "position").into_iter().zip(reals(&found, "default_logit")).zip(reals(&found, "steered_logit"))
+    {
+        assert_eq!(default == steered, position < last, "position {position}");
+    }
+    let none = tiny.rows(&of(r#"{"source": "1-res", "index": 5, "strength": 0}"#, ", freeze_attention => true")).await;
+    assert_eq!(reals(&none, "steered_logit"), reals(&none, "default_logit"));
+    let error = tiny.error(&of(feature, ", positions => ARRAY[500]")).await;
+    assert_eq!(error.kind(), ErrorKind::InvalidValue, "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,7 +46,7 @@ fn options() -> Vec<FunctionParameter> {
 }
 
 /// The options of steering.
-fn steering_options() -> Vec<FunctionParameter> {
+pub(super) fn steering_options() -> Vec<FunctionParameter> {
     vec![
         FunctionParameter::optional(
             "method",
@@ -86,7 +86,7 @@ fn request(arguments: &Arguments, row: usize, prompt: Prompt, steering: Option<S
 }
 
 /// The steering of one row, with the options that apply to all of it; none if it says nothing.
-fn steering(arguments: &Arguments, row: usize) -> Result<Option<Steering>> {
+pub(super) fn steering(arguments: &Arguments, row: usize) -> Result<Option<Steering>> {
     let Some(json) = arguments.text_or_none("steering", row)? else { return Ok(None) };
     let mut steering = Steering::parse(json)?;
     steering.method = arguments.text("method", row)?.parse()?;
