@@ -19,6 +19,7 @@ mod prisma;
 mod rows;
 mod sql;
 mod stream;
+mod vectors;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -118,6 +119,10 @@ fn router(app: Arc<App>, max_body_bytes: usize) -> Router {
         .route("/api/steer", post(generation::post_steer))
         .route("/api/steer-chat", post(generation::post_steer_chat))
         .route("/api/steer-load", post(generation::post_steer_load))
+        .route("/api/vector/new", post(vectors::post_new))
+        .route("/api/vector/get", post(vectors::post_get))
+        .route("/api/vector/list-owned", post(vectors::post_list_owned))
+        .route("/api/vector/delete", post(vectors::post_delete))
         .route("/v1/models", get(generation::get_models))
         .route("/v1/completions", post(generation::post_completions))
         .route("/v1/chat/completions", post(generation::post_chat_completions))

@@ -1,7 +1,7 @@
-//! Results of queries as JSON, for handlers that put them together anew.
+//! Results of queries as JSON, for handlers that put them together anew; and changes, for handlers that make some.
 
 use arrow::record_batch::RecordBatch;
-use latentdb_engine::Result;
+use latentdb_engine::{Engine, Outcome, Result, ScalarValue};
 use serde_json::{Map, Value};
 
 use crate::json::{RowShape, write_rows};
@@ -21,6 +21,19 @@ pub(super) fn rows(batch: &RecordBatch) -> Result<Vec<Row>> {
     serde_json::from_slice(&text).map_err(|error| {
         latentdb_engine::Error::new(latentdb_engine::ErrorKind::Internal, format!("rows are no JSON: {error}"))
     })
+}
+
+/// Makes a change of the database, with `values` for `$1`, `$2` and so on; gives how many rows it changed.
+pub(super) async fn execute(engine: &Engine, sql: &str, values: Vec<ScalarValue>) -> Result<u64> {
+    let session = engine.session("latentdb");
+    let mut changed = 0;
+    for statement in session.parse(sql)? {
+        let prepared = session.prepare(&statement, &[]).await?;
+        if let Outcome::Changed { rows, .. } = session.execute(&prepared, Vec::clone(&values)).await? {
+            changed += rows;
+        }
+    }
+    Ok(changed)
 }
 
 /// A member of a row; null if it is not there.

@@ -30,6 +30,7 @@ def server(tmp_path_factory) -> Server:
     (chatty / "chat_template.jinja").write_text(TEMPLATE)
     database.run("model", "add", "chatty", str(chatty))
     database.run("source", "add", "chatty/3-res", str(DEMO / "sources" / "3-res"))
+    database.environment["KEY"] = database.run("key", "add").stdout.strip()
     with database.serve() as running:
         yield running
 
@@ -157,6 +158,38 @@ def test_steered_conversations_as_neuronpedia_answers_them(server: Server):
     assert answer["settings"]["steer_special_tokens"] is False
     alone = post(server, "/api/steer-chat", body | {"features": []}).json()
     assert alone["STEERED"] is None and alone["DEFAULT"] == answer["DEFAULT"]
+
+
+def test_vectors_are_added_steered_by_and_deleted(server: Server):
+    def ask(path: str, body: dict, key: str | None = server.database.environment["KEY"]) -> requests.Response:
+        return requests.post(f"{server.http}/api/vector/{path}", json=body, headers={"x-api-key": key} if key else {}, timeout=60)
+
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        [[direction]] = connection.execute("SELECT decoder_vector('docs-3m/3-res/5')").fetchall()
+        [[width, point]] = connection.execute(
+            "SELECT d_model, hook_point FROM models m JOIN sources s ON m.model_id = s.model_id WHERE m.model_id = 'docs-3m' AND source_id = '3-res'"
+        ).fetchall()
+    _, layer, hook = point.split(".")
+    new = {"modelId": "docs-3m", "layerNumber": int(layer), "hookType": hook, "vector": direction,
+           "vectorDefaultSteerStrength": 4, "vectorLabel": "mine"}  # fmt: skip
+    assert ask("new", new, key=None).status_code == 403
+    assert ask("new", new | {"vector": [1.0]}).status_code == 400
+    assert ask("new", new | {"layerNumber": 99}).status_code == 400
+    added = ask("new", new).json()
+    vector = added["vector"]
+    assert added["message"] == "Success" and vector["hookName"] == point and len(vector["values"]) == width
+    address = {"modelId": "docs-3m", "source": vector["source"], "index": vector["index"]}
+    assert ask("get", address).json()["vector"]["vectorLabel"] == "mine"
+    assert [one["index"] for one in ask("list-owned", {}).json()["vectors"]] == [vector["index"]]
+
+    by_vector = post(server, "/api/steer", steering(prompt=PROMPT, features=[
+        {"modelId": "docs-3m", "layer": vector["source"], "index": vector["index"], "strength": 40}])).json()  # fmt: skip
+    by_feature = post(server, "/api/steer", steering(prompt=PROMPT)).json()
+    assert by_vector["STEERED"] == by_feature["STEERED"]
+    assert ask("delete", address).json() == {"message": "Success"}
+    assert ask("delete", address).status_code == 404 and ask("get", address).status_code == 404
+    live = ask("get", {"modelId": "docs-3m", "source": "3-res", "index": "5"}).json()["vector"]
+    assert len(live["vector"]) == width and live["hookName"] == point
 
 
 def test_a_client_that_goes_away_ends_its_texts(server: Server):

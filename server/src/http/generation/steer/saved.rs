@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::run::Run;
 use crate::http::App;
 use crate::http::error::ApiError;
-use crate::http::rows::{member, rows};
+use crate::http::rows::{execute, member, rows};
 
 const KEEP: &str = "INSERT INTO saved_runs (run_id, kind, model_id, request, response, created_at) \
                     VALUES ($1, $2, $3, $4, $5, now())";
@@ -30,12 +30,7 @@ pub(super) async fn keep(app: &App, host: &str, run: &Run, request: &Value) -> R
         members.insert("shareUrl".to_owned(), format!("{host}/steer/{id}").into());
     }
     let values = [&id, run.kind(), &run.model, &request.to_string(), &answer.to_string()];
-    let values = values.into_iter().map(ScalarValue::from).collect();
-    let session = app.engine.session("latentdb");
-    for statement in session.parse(KEEP)? {
-        let prepared = session.prepare(&statement, &[]).await?;
-        session.execute(&prepared, Vec::clone(&values)).await?;
-    }
+    execute(&app.engine, KEEP, values.into_iter().map(ScalarValue::from).collect()).await?;
     Ok(answer)
 }
 
