@@ -41,9 +41,23 @@ impl Source {
         sequences: &[Range<usize>],
         look: impl FnMut(Block) -> Result<()>,
     ) -> Result<()> {
+        self.encode_in_blocks_from(0, x, sequences, look)
+    }
+
+    /// As [`Self::encode_in_blocks`], without features before `first`, at least where features are each on their own.
+    ///
+    /// # Errors
+    /// As [`Self::encode_in_blocks`].
+    pub(crate) fn encode_in_blocks_from(
+        &self,
+        first: usize,
+        x: &Tensor,
+        sequences: &[Range<usize>],
+        look: impl FnMut(Block) -> Result<()>,
+    ) -> Result<()> {
         match (&self.encoder, &self.weights) {
             (Encoder::Elementwise(elementwise), Some(weights)) => {
-                self.some_features_at_a_time(elementwise, weights, &self.prepare(x)?.0, look)
+                self.some_features_at_a_time(first, elementwise, weights, &self.prepare(x)?.0, look)
             }
             _ => self.some_sequences_at_a_time(x, sequences, look),
         }
@@ -51,6 +65,7 @@ impl Source {
 
     fn some_features_at_a_time(
         &self,
+        first: usize,
         elementwise: &Elementwise,
         weights: &Weights,
         input: &Tensor,
@@ -59,7 +74,7 @@ impl Source {
         let rows = input.dim(0)?;
         let width = self.config.d_sae;
         let most = (BLOCK / rows.max(1)).max(LEAST_FEATURES);
-        for first_feature in (0..width).step_by(most) {
+        for first_feature in (first..width).step_by(most) {
             let some = most.min(width - first_feature);
             let mut directions = weights.encoder.narrow(1, first_feature, some)?;
             if !self.device.is_cpu() {

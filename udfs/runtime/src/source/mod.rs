@@ -13,16 +13,20 @@ mod decode;
 mod encode;
 mod fold;
 mod formats;
+#[cfg(test)]
+pub(crate) mod made_up;
 mod normalize;
 mod npz;
 pub mod pickle;
 mod reconstruct;
+mod screen;
 mod step;
 mod tensors;
 mod weights;
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
@@ -33,6 +37,8 @@ use self::encode::{Activation, Encoder};
 pub use self::formats::Format;
 pub use self::normalize::Norms;
 pub use self::reconstruct::Reconstruction;
+use self::screen::Screen;
+pub use self::screen::{Hit, Screening, Span};
 pub(crate) use self::tensors::TensorFile;
 use self::weights::{Draft, Weights};
 use crate::{Error, ErrorKind, Place, Point, Result};
@@ -49,6 +55,7 @@ pub struct Source {
     /// Lengths `[F]` of the decoder's rows before they were folded.
     decoder_norms: Option<Vec<f32>>,
     device: Device,
+    screen: Arc<Screen>,
 }
 
 /// Features, with what decoding them needs.
@@ -97,7 +104,7 @@ impl Source {
         }
         let encoder = Encoder::new(draft.activation, &weights, unit.as_ref())?;
         let (config, device) = (draft.config, options.device.clone());
-        Ok(Self { config, encoder, weights: Some(weights), unit, decoder_norms, device })
+        Ok(Self { config, encoder, weights: Some(weights), unit, decoder_norms, device, screen: Arc::default() })
     }
 
     /// The neurons of a layer as a source: features are the input of the MLP's output projection.
@@ -121,7 +128,15 @@ impl Source {
             context_size: None,
             metadata: serde_json::Map::new(),
         };
-        Self { config, encoder: Encoder::Identity, weights: None, unit: None, decoder_norms: None, device: Device::Cpu }
+        Self {
+            config,
+            encoder: Encoder::Identity,
+            weights: None,
+            unit: None,
+            decoder_norms: None,
+            device: Device::Cpu,
+            screen: Arc::default(),
+        }
     }
 
     /// A direction as a source of one feature: `relu(x · vector)` at `point`, which writes the vector.
@@ -149,7 +164,7 @@ impl Source {
         let decoder_norms = Some(weights.decoder_norms()?.to_vec1()?);
         let neurons = Self::neurons(point.layer, width);
         let config = Config { architecture: Architecture::Standard, d_sae: 1, point, ..neurons.config };
-        Ok(Self { config, encoder, weights: Some(weights), unit: None, decoder_norms, device })
+        Ok(Self { config, encoder, weights: Some(weights), unit: None, decoder_norms, device, screen: Arc::default() })
     }
 
     /// What it is.
@@ -157,9 +172,9 @@ impl Source {
         &self.config
     }
 
-    /// Bytes of memory that its weights take.
+    /// Bytes of memory that its weights take, and what is made of them for screening.
     pub fn size_in_bytes(&self) -> usize {
-        self.weights.as_ref().map_or(0, Weights::size_in_bytes)
+        self.weights.as_ref().map_or(0, Weights::size_in_bytes) + Screen::size_in_bytes(self)
     }
 
     /// Features `[N, F]` in single precision of activations `x` `[N, d_in]` of any float type. `sequences` are the

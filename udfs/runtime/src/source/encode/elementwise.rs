@@ -54,36 +54,41 @@ impl Elementwise {
         }
     }
 
+    /// The same as plain numbers.
+    pub(in crate::source) fn rules(&self) -> Result<Rules> {
+        Ok(match self {
+            Self::Relu { bias } => Rules::Relu { bias: bias.to_vec1()? },
+            Self::JumpRelu { bias, threshold, is_rectified } => Rules::JumpRelu {
+                bias: bias.to_vec1()?,
+                threshold: threshold.to_vec1()?,
+                floor: if *is_rectified { 0.0 } else { f32::NEG_INFINITY },
+            },
+            Self::Gated { bias, magnitude_bias, scale } => Rules::Gated {
+                bias: bias.to_vec1()?,
+                magnitude_bias: magnitude_bias.to_vec1()?,
+                scale: scale.to_vec1()?,
+            },
+        })
+    }
+
     fn apply_in_one_pass(&self, product: Tensor) -> Result<Tensor> {
-        match self {
-            Self::Relu { bias } => {
-                let bias = bias.to_vec1::<f32>()?;
-                each_row(product, |row| {
-                    for (value, bias) in row.iter_mut().zip(&bias) {
-                        *value = relu(*value + bias);
-                    }
-                })
-            }
-            Self::JumpRelu { bias, threshold, is_rectified } => {
-                let (bias, threshold) = (bias.to_vec1::<f32>()?, threshold.to_vec1::<f32>()?);
-                let floor = if *is_rectified { 0.0 } else { f32::NEG_INFINITY };
-                each_row(product, |row| {
-                    for ((value, bias), threshold) in row.iter_mut().zip(&bias).zip(&threshold) {
-                        *value = jump_relu(*value + bias, *threshold, floor);
-                    }
-                })
-            }
-            Self::Gated { bias, magnitude_bias, scale } => {
-                let bias = bias.to_vec1::<f32>()?;
-                let (magnitude_bias, scale) = (magnitude_bias.to_vec1::<f32>()?, scale.to_vec1::<f32>()?);
-                each_row(product, |row| {
-                    let branches = bias.iter().zip(&magnitude_bias).zip(&scale);
-                    for (value, ((bias, magnitude_bias), scale)) in row.iter_mut().zip(branches) {
-                        let magnitude = relu(*value * scale + magnitude_bias);
-                        *value = if *value + bias > 0.0 { magnitude } else { magnitude * 0.0 };
-                    }
-                })
-            }
+        match self.rules()? {
+            Rules::Relu { bias } => each_row(product, |row| {
+                for (value, bias) in row.iter_mut().zip(&bias) {
+                    *value = relu(*value + bias);
+                }
+            }),
+            Rules::JumpRelu { bias, threshold, floor } => each_row(product, |row| {
+                for ((value, bias), threshold) in row.iter_mut().zip(&bias).zip(&threshold) {
+                    *value = jump_relu(*value + bias, *threshold, floor);
+                }
+            }),
+            Rules::Gated { bias, magnitude_bias, scale } => each_row(product, |row| {
+                let branches = bias.iter().zip(&magnitude_bias).zip(&scale);
+                for (value, ((bias, magnitude_bias), scale)) in row.iter_mut().zip(branches) {
+                    *value = gated(*value, *bias, *magnitude_bias, *scale);
+                }
+            }),
         }
     }
 
@@ -105,6 +110,38 @@ impl Elementwise {
     }
 }
 
+/// What turns products into features, one at a time. Where a feature is above 0, it does not fall as its product rises, nor does it
+/// fall back to 0.
+#[derive(Debug, Clone)]
+pub(in crate::source) enum Rules {
+    Relu { bias: Vec<f32> },
+    JumpRelu { bias: Vec<f32>, threshold: Vec<f32>, floor: f32 },
+    Gated { bias: Vec<f32>, magnitude_bias: Vec<f32>, scale: Vec<f32> },
+}
+
+impl Rules {
+    /// Feature `index` where the product with its direction is `product`; NaN if there is no such feature.
+    #[inline]
+    pub(in crate::source) fn value(&self, index: usize, product: f32) -> f32 {
+        let of = |numbers: &[f32]| numbers.get(index).copied().unwrap_or(f32::NAN);
+        match self {
+            Self::Relu { bias } => relu(product + of(bias)),
+            Self::JumpRelu { bias, threshold, floor } => jump_relu(product + of(bias), of(threshold), *floor),
+            Self::Gated { bias, magnitude_bias, scale } => gated(product, of(bias), of(magnitude_bias), of(scale)),
+        }
+    }
+
+    /// Whether every number is finite.
+    pub(in crate::source) fn are_finite(&self) -> bool {
+        let numbers: [&[f32]; 3] = match self {
+            Self::Relu { bias } => [bias, &[], &[]],
+            Self::JumpRelu { bias, threshold, .. } => [bias, threshold, &[]],
+            Self::Gated { bias, magnitude_bias, scale } => [bias, magnitude_bias, scale],
+        };
+        numbers.into_iter().flatten().all(|number| number.is_finite())
+    }
+}
+
 /// `max(value, 0)` that keeps NaN, as PyTorch's does: a broken weight must show.
 #[inline]
 pub(super) fn relu(value: f32) -> f32 {
@@ -121,4 +158,11 @@ fn jump_relu(pre: f32, threshold: f32, floor: f32) -> f32 {
     } else {
         0.0
     }
+}
+
+/// A product that does not pass the gate gives 0, unless its magnitude is not a finite number.
+#[inline]
+fn gated(product: f32, bias: f32, magnitude_bias: f32, scale: f32) -> f32 {
+    let magnitude = relu(product * scale + magnitude_bias);
+    if product + bias > 0.0 { magnitude } else { magnitude * 0.0 }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
-pub(in crate::source) use self::elementwise::Elementwise;
+pub(in crate::source) use self::elementwise::{Elementwise, Rules};
 pub(super) use self::pursuit::Pursuit;
 pub(super) use self::temporal::Temporal;
 pub(super) use self::topk::TopK;

@@ -4,6 +4,8 @@
 //! prompt, or the sum over chosen positions; equals are ordered by source, then by index. The BOS position may be left
 //! out: its value counts as 0.
 
+mod screened;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -148,6 +150,7 @@ impl Columns<'_> {
 }
 
 /// A prompt of a batch, with what is found in it.
+#[derive(Debug, Clone)]
 struct Prompt {
     /// Its rows among those of all prompts.
     rows: Range<usize>,
@@ -157,6 +160,7 @@ struct Prompt {
 }
 
 /// The features with the largest keys, largest first. Of equals, those that came earlier come first.
+#[derive(Debug, Clone)]
 struct Best {
     most: usize,
     found: Vec<(f32, FeatureActivation)>,
@@ -194,10 +198,7 @@ impl Pass for Activate {
         let mut prompts: Vec<Prompt> = sequences.iter().zip(parts.iter()).map(prompt).collect();
         for (number, query) in self.sources.iter().enumerate() {
             let activations = parts.value(query.source.config().point)?;
-            query.source.encode_in_blocks(&activations, &sequences, |block| {
-                parts.check_awaited()?;
-                self.look(number, query, &block, &mut prompts)
-            })?;
+            self.look_in(number, query, &activations, &mut prompts, &|| parts.check_awaited())?;
         }
         let features = |prompt: Prompt| prompt.best.found.into_iter().map(|(_, feature)| feature).collect();
         self.found.extend(prompts.into_iter().map(features));
@@ -237,3 +238,6 @@ fn add(keys: &mut [f32], row: &[f32]) {
         *key += *value;
     }
 }
+
+#[cfg(test)]
+mod tests;
