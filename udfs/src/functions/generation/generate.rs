@@ -2,13 +2,12 @@
 
 use arrow::array::ArrayRef;
 use async_trait::async_trait;
-use latentdb_engine::{FunctionParameter, ModelFunction, Result, Volatility};
+use latentdb_engine::{FunctionParameter, ModelFunction, Result};
 
 use super::super::{Operation, model, prepend_bos};
-use super::{generate_all, options, prompt, request, steering, steering_options, texts};
+use super::{answer_each, one_text, prompt};
 use crate::arguments::Arguments;
 use crate::library::Models;
-use crate::rows::{record_of, records};
 
 #[derive(Debug)]
 pub(in crate::functions) struct Generate;
@@ -16,36 +15,12 @@ pub(in crate::functions) struct Generate;
 #[async_trait]
 impl Operation for Generate {
     fn declaration(&self) -> ModelFunction {
-        let mut parameters =
-            vec![model(), FunctionParameter::required("prompt", "text", "The text to go on with"), prepend_bos()];
-        parameters.extend(options());
-        parameters.push(steering_parameter());
-        parameters.extend(steering_options());
-        ModelFunction {
-            name: "generate",
-            summary: "How a model goes on with a prompt, steered or not",
-            parameters,
-            result: record_of(&texts::columns("")),
-            gives_rows: false,
-            volatility: Volatility::Stable,
-        }
+        let prompt = FunctionParameter::required("prompt", "text", "The text to go on with");
+        let summary = "How a model goes on with a prompt, steered or not";
+        one_text("generate", summary, vec![model(), prompt, prepend_bos()])
     }
 
     async fn answer(&self, models: &Models, arguments: &Arguments) -> Result<ArrayRef> {
-        let requests = (0..arguments.rows())
-            .map(|row| request(arguments, row, prompt(arguments, row)?, steering(arguments, row)?))
-            .collect::<Result<_>>()?;
-        let found = generate_all(models, requests).await?;
-        records(texts::columns(""), texts::arrays(&found))
+        answer_each(models, arguments, prompt).await
     }
-}
-
-/// Features and vectors, for functions that can do without.
-pub(super) fn steering_parameter() -> FunctionParameter {
-    FunctionParameter::optional(
-        "steering",
-        "text",
-        "NULL",
-        "Features and vectors to turn up or down, as JSON: [{\"source\": …, \"index\": …, \"strength\": …}]",
-    )
 }

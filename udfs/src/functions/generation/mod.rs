@@ -5,8 +5,9 @@ mod generate;
 mod steer;
 mod texts;
 
+use arrow::array::ArrayRef;
 use futures::future::try_join_all;
-use latentdb_engine::{Error, ErrorKind, FunctionParameter, Result};
+use latentdb_engine::{Error, ErrorKind, FunctionParameter, ModelFunction, Result, Volatility};
 
 pub(super) use self::chat::Chat;
 pub(super) use self::generate::Generate;
@@ -15,6 +16,7 @@ use crate::arguments::Arguments;
 use crate::failure::from_runtime;
 use crate::generation::{Prompt, Sampling, Steering, TextRequest};
 use crate::library::Models;
+use crate::rows::{record_of, records};
 use texts::Text;
 
 /// How tokens are chosen, and what ends a text: the options that all have.
@@ -93,6 +95,34 @@ pub(super) fn steering(arguments: &Arguments, row: usize) -> Result<Option<Steer
     steering.multiplier = arguments.number_or_none("strength_multiplier", row)?.unwrap_or(1.0) as f32;
     steering.skip_special = !arguments.flag("steer_special_tokens", row)?;
     Ok(Some(steering).filter(|steering| !steering.is_empty()))
+}
+
+/// A function that gives one text for a prompt of some kind, which `first` are the parameters of.
+fn one_text(name: &'static str, summary: &'static str, first: Vec<FunctionParameter>) -> ModelFunction {
+    let mut parameters = first;
+    parameters.extend(options());
+    parameters.push(FunctionParameter::optional(
+        "steering",
+        "text",
+        "NULL",
+        "Features and vectors to turn up or down, as JSON: [{\"source\": …, \"index\": …, \"strength\": …}]",
+    ));
+    parameters.extend(steering_options());
+    let result = record_of(&texts::columns(""));
+    ModelFunction { name, summary, parameters, result, gives_rows: false, volatility: Volatility::Stable }
+}
+
+/// The text of each row, whose prompt `read` finds.
+async fn answer_each(
+    models: &Models,
+    arguments: &Arguments,
+    read: fn(&Arguments, usize) -> Result<Prompt>,
+) -> Result<ArrayRef> {
+    let requests = (0..arguments.rows())
+        .map(|row| request(arguments, row, read(arguments, row)?, steering(arguments, row)?))
+        .collect::<Result<_>>()?;
+    let found = generate_all(models, requests).await?;
+    records(texts::columns(""), texts::arrays(&found))
 }
 
 /// The texts of all requests, in order. They grow together, as many at a time as the model's worker takes.
