@@ -10,7 +10,10 @@ import subprocess
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
+
+import psycopg
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SAMPLE = REPOSITORY / "datasets" / "sample" / "export"  # written by SAEDashboard
@@ -151,3 +154,16 @@ def wait_until(condition, seconds: float, what: str) -> float:
             raise AssertionError(f"{what}: not within {seconds} s")
         time.sleep(0.01)
     return time.monotonic() - start
+
+
+def until_gone(server: Server, job: Callable[[psycopg.Connection], None], unexpected: list[Exception]) -> None:
+    """Does a job over and over until the server is gone; what fails before that is noted."""
+    try:
+        with psycopg.connect(server.dsn, autocommit=True) as connection:
+            while True:
+                job(connection)
+    except psycopg.OperationalError as error:
+        if error.sqlstate is not None:
+            unexpected.append(error)
+    except Exception as error:
+        unexpected.append(error)

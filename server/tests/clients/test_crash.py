@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from harness import SAMPLE, Database, Server
+from harness import SAMPLE, Database, Server, until_gone
 from sample import read_records
 
 ROUNDS = int(os.environ.get("LATENTDB_CRASH_ROUNDS", "50"))
@@ -73,15 +73,7 @@ class Workload:
             thread.start()
 
     def _run(self, job) -> None:
-        try:
-            with psycopg.connect(self.server.dsn, autocommit=True) as connection:
-                while True:
-                    job(connection)
-        except psycopg.OperationalError as error:
-            if error.sqlstate is not None:
-                self.unexpected.append(error)
-        except Exception as error:
-            self.unexpected.append(error)
+        until_gone(self.server, job, self.unexpected)
 
     def insert(self, connection: psycopg.Connection, writer: int) -> None:
         batch = self.ledger.begin_batch(writer)

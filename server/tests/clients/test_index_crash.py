@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from harness import Database, Server
+from harness import Database, Server, until_gone
 
 ROUNDS = int(os.environ.get("LATENTDB_INDEX_CRASH_ROUNDS", "8"))
 SEED = int(os.environ.get("LATENTDB_CRASH_SEED", random.randrange(2**32)))
@@ -34,15 +34,7 @@ class Writers:
             thread.start()
 
     def _run(self, job) -> None:
-        try:
-            with psycopg.connect(self.server.dsn, autocommit=True) as connection:
-                while True:
-                    job(connection)
-        except psycopg.OperationalError as error:
-            if error.sqlstate is not None:
-                self.unexpected.append(error)
-        except Exception as error:
-            self.unexpected.append(error)
+        until_gone(self.server, job, self.unexpected)
 
     def _insert(self, connection: psycopg.Connection) -> None:
         rows = []
