@@ -9,6 +9,7 @@ pub mod embed;
 mod error;
 pub mod eval;
 pub mod generate;
+mod lanes;
 pub mod layout;
 pub mod model;
 pub mod ops;

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::activation::plain_slice;
 use super::compact::{Compact, Numbers};
 use crate::Result;
+use crate::lanes::fold;
 
 /// Values that are summed side by side.
 const LANES: usize = 32;
@@ -271,19 +272,6 @@ fn tails<W: Weight>(weight: &[W], factors: &[f32], block: usize, x: &[f32]) -> f
         sum += weight[place].widen() * x[place] * factors[place / block];
     }
     sum
-}
-
-/// The sum of the lanes, by halves.
-#[inline(always)]
-fn fold(mut lanes: [f32; LANES]) -> f32 {
-    let mut half = LANES / 2;
-    while half > 0 {
-        for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
-        }
-        half /= 2;
-    }
-    lanes[0]
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use candle_core::{Storage, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::lanes::fold;
 use crate::{Error, ErrorKind, Result};
 
 /// Independent sums: enough registers of them to hide how long one addition takes.
@@ -37,14 +38,7 @@ impl WithSimd for Dot<'_> {
         for rest in at..length {
             lanes[rest - at] += a[rest] * b[rest];
         }
-        let mut half = LANES / 2;
-        while half > 0 {
-            for lane in 0..half {
-                lanes[lane] += lanes[lane + half];
-            }
-            half /= 2;
-        }
-        lanes[0]
+        fold(lanes)
     }
 }
 
