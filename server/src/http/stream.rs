@@ -27,11 +27,10 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// Answers `rows` in `format`. Waits for the first batch, so that a statement that fails at once is
 /// answered with a proper status.
-pub(super) async fn answer_rows(session: Session, mut rows: RowStream, format: Format) -> Result<Response> {
+pub(super) async fn answer_rows(session: Session, rows: RowStream, format: Format) -> Result<Response> {
     let mut encoder = Encoder::new(format, &rows)?;
     let mut first = encoder.begin()?;
-    let batch = rows.next().await.transpose()?;
-    let mut body = RowBody { _session: session, rows, encoder, batch, offset: 0, state: State::Rows };
+    let mut body = RowBody { _session: session, rows, encoder, batch: None, offset: 0, state: State::Rows };
     // The first piece rides with the head of the document: small answers are one write.
     if let Some(piece) = body.next_piece().await? {
         first.extend_from_slice(&piece);

@@ -75,6 +75,17 @@ async fn a_query_answers_json_ndjson_and_arrow() {
 }
 
 #[tokio::test]
+async fn a_query_without_rows_is_answered_in_every_form() {
+    let sql = "SELECT index FROM features WHERE index < 0";
+    let plain = body(post(shared(), sql, &[]).await).await;
+    assert_eq!(plain, json!({"columns": [{"name": "index", "type": "integer"}], "rows": [], "row_count": 0}));
+    let lines = post(shared(), sql, &[("accept", "application/x-ndjson")]).await;
+    assert_eq!((lines.status().as_u16(), lines.text().await.unwrap().as_str()), (200, ""));
+    let arrow = post(shared(), sql, &[("accept", "application/vnd.apache.arrow.stream")]).await.bytes().await.unwrap();
+    assert_eq!(StreamReader::try_new(arrow.as_ref(), None).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn parameters_reach_the_statement() {
     let request = json!({
         "sql": "SELECT count(*) AS n FROM features WHERE index < $1 AND source_id = $2",
