@@ -21,6 +21,7 @@ mod repl;
 mod serve;
 mod source;
 mod statements;
+mod stop_signals;
 mod user;
 
 use std::io::IsTerminal;

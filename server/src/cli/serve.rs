@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::stop_signals::StopSignals;
 use super::{CliResult, Failure, Global, database};
 use crate::config::{ConfigFile, DEFAULT_HTTP, DEFAULT_PG, parse_bytes};
 use crate::http::{self, HttpOptions};
@@ -145,8 +146,9 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> CliResult {
         };
         servers.spawn(http::serve(listener, engine.clone(), options, shutdown.clone()));
     }
+    let signals = StopSignals::listen()?;
     announce(&settings, addresses)?;
-    let outcome = supervise(servers, &shutdown).await;
+    let outcome = supervise(servers, signals, &shutdown).await;
     engine.close().await?;
     tracing::info!("stopped");
     outcome
@@ -276,10 +278,14 @@ fn reachable(ip: std::net::IpAddr) -> std::net::IpAddr {
 }
 
 /// Waits for a signal or for a server to fail, then for the servers to finish what they are doing.
-async fn supervise(mut servers: JoinSet<Result<()>>, shutdown: &CancellationToken) -> CliResult {
+async fn supervise(
+    mut servers: JoinSet<Result<()>>,
+    mut signals: StopSignals,
+    shutdown: &CancellationToken,
+) -> CliResult {
     let mut outcome = Ok(());
     tokio::select! {
-        signal = stop_signal() => tracing::info!(signal, "stopping"),
+        signal = signals.next() => tracing::info!(signal, "stopping"),
         Some(ended) = servers.join_next() => outcome = flatten(ended),
     }
     shutdown.cancel();
@@ -293,36 +299,11 @@ async fn supervise(mut servers: JoinSet<Result<()>>, shutdown: &CancellationToke
     tokio::select! {
         () = finish => {}
         () = tokio::time::sleep(GRACE) => tracing::warn!("some clients did not finish in time"),
-        _ = stop_signal() => tracing::warn!("stopped without waiting for clients"),
+        _ = signals.next() => tracing::warn!("stopped without waiting for clients"),
     }
     outcome.map_err(Failure::from)
 }
 
 fn flatten(ended: std::result::Result<Result<()>, tokio::task::JoinError>) -> Result<()> {
     ended.unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, format!("a server failed: {error}"))))
-}
-
-/// The name of the signal that asked us to stop.
-async fn stop_signal() -> &'static str {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-            return interrupted().await;
-        };
-        tokio::select! {
-            name = interrupted() => name,
-            _ = terminate.recv() => "SIGTERM",
-        }
-    }
-    #[cfg(not(unix))]
-    interrupted().await
-}
-
-async fn interrupted() -> &'static str {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler the signal ends the process by itself.
-        std::future::pending::<()>().await;
-    }
-    "SIGINT"
 }
