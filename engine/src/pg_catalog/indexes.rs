@@ -11,9 +11,9 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{ScalarUDF, Volatility};
 
 use super::columns::Columns;
-use super::oids::{PUBLIC, oid};
+use super::oids::{self, PUBLIC, oid};
 use super::relations::relation_oid;
-use super::{CatalogFacts, Relation};
+use super::{Build, CatalogFacts, Relation};
 use crate::sql::functions::Function;
 
 /// A primary key.
@@ -70,6 +70,8 @@ pub(super) struct ShownIndex<'a> {
     pub(super) columns: Vec<i16>,
     pub(super) is_key: bool,
     pub(super) is_ready: bool,
+    /// How far its build is, while it is built.
+    pub(super) build: Option<Build>,
     /// `CREATE INDEX …`.
     pub(super) definition: String,
 }
@@ -92,6 +94,7 @@ pub(super) fn indexes(relations: &[Relation]) -> Vec<ShownIndex<'_>> {
         columns: key.columns,
         is_key: true,
         is_ready: true,
+        build: None,
     });
     let others = relations.iter().flat_map(|relation| {
         relation.indexes.iter().map(move |index| ShownIndex {
@@ -101,6 +104,7 @@ pub(super) fn indexes(relations: &[Relation]) -> Vec<ShownIndex<'_>> {
             columns: relation.schema.index_of(&index.column).map(|position| position as i16 + 1).into_iter().collect(),
             is_key: false,
             is_ready: index.is_ready,
+            build: index.build,
             definition: index.definition.clone(),
         })
     });
@@ -132,6 +136,25 @@ pub(super) fn pg_index(facts: &dyn CatalogFacts) -> Result<Arc<dyn TableProvider
         .numbers("indoption", all.iter().map(|index| vec![0; index.columns.len()]))
         .null_texts("indexprs")
         .null_texts("indpred")
+        .table()
+}
+
+/// Builds under way, as `CREATE INDEX` and the upkeep go on with them.
+pub(super) fn pg_stat_progress_create_index(facts: &dyn CatalogFacts) -> Result<Arc<dyn TableProvider>> {
+    let relations = facts.relations();
+    let database = facts.database();
+    let built: Vec<_> = indexes(&relations).into_iter().filter_map(|index| Some((index.build?, index))).collect();
+    Columns::new(built.len())
+        .all_int4("pid", facts.process_id())
+        .all_oids("datid", "oid", oids::database(&database))
+        .all_texts("datname", &database)
+        .oids("relid", "regclass", built.iter().map(|(_, index)| relation_oid(index.relation)))
+        .oids("index_relid", "regclass", built.iter().map(|(_, index)| index.oid))
+        .texts("index_name", built.iter().map(|(_, index)| &index.name))
+        .all_texts("command", "CREATE INDEX")
+        .all_texts("phase", "building index")
+        .int8("tuples_total", built.iter().map(|(build, _)| i64::try_from(build.total).unwrap_or(i64::MAX)))
+        .int8("tuples_done", built.iter().map(|(build, _)| i64::try_from(build.done).unwrap_or(i64::MAX)))
         .table()
 }
 

@@ -31,6 +31,7 @@ pub(crate) use rewrite::rewrite;
 pub(crate) use schema::schema;
 
 use crate::Result;
+use crate::search::Build;
 use crate::sql::lateral::FunctionDefinition;
 
 /// A table or view.
@@ -67,6 +68,8 @@ pub(crate) struct ColumnIndex {
     pub definition: String,
     /// Whether it covers all rows.
     pub is_ready: bool,
+    /// How far its build is, while it is built.
+    pub build: Option<Build>,
 }
 
 /// A setting.

@@ -25,7 +25,7 @@ pub(super) fn postgres() -> Result<Arc<PgCatalogStaticTables>> {
 }
 
 /// The tables that are ours.
-const OWN: [&str; 20] = [
+const OWN: [&str; 21] = [
     "pg_attribute",
     "pg_authid",
     "pg_class",
@@ -39,6 +39,7 @@ const OWN: [&str; 20] = [
     "pg_settings",
     "pg_shadow",
     "pg_stat_activity",
+    "pg_stat_progress_create_index",
     "pg_stat_user_tables",
     "pg_stat_all_tables",
     "pg_tables",
@@ -135,6 +136,7 @@ impl SchemaProvider for PgCatalog {
             "pg_namespace" => relations::pg_namespace()?,
             "pg_proc" => procedures::pg_proc(facts, &postgres()?.pg_proc)?,
             "pg_settings" => database::pg_settings(facts)?,
+            "pg_stat_progress_create_index" => indexes::pg_stat_progress_create_index(facts)?,
             "pg_stat_activity" => database::pg_stat_activity(facts)?,
             "pg_stat_user_tables" | "pg_stat_all_tables" => relations::pg_stat_user_tables(facts)?,
             "pg_tables" => relations::pg_tables(facts)?,

@@ -15,7 +15,7 @@ use latentdb_vectors::{BuildOptions, SegmentBuilder};
 
 use super::definition::{IndexKind, VectorOptions};
 use super::failure::{from_text, from_vectors};
-use super::index::Index;
+use super::index::{Build, Index};
 use super::nearest::blocking;
 use super::read::located;
 use super::segment::{CoveredFile, Segment, SegmentFiles};
@@ -56,6 +56,8 @@ pub(crate) async fn cover(
         files: work.files.iter().map(|file| covered(file)).collect::<Result<_>>()?,
     };
     let rows = files.rows();
+    let underway = Underway(index);
+    let progress = underway.heard_by(progress);
     progress(0, rows);
     let source = Source { index, target, state, files: &work.files, progress: Arc::clone(&progress), rows };
     let paths = match &index.definition.kind {
@@ -73,6 +75,26 @@ pub(crate) async fn cover(
     })
     .await?;
     Ok(rows)
+}
+
+/// Shows how far the build of an index is, as long as it lasts.
+struct Underway<'a>(&'a Arc<Index>);
+
+impl Underway<'_> {
+    /// Tells the index before `progress`.
+    fn heard_by(&self, progress: Arc<Progress>) -> Arc<Progress> {
+        let index = Arc::clone(self.0);
+        Arc::new(move |done, total| {
+            index.set_build(Some(Build { done, total }));
+            progress(done, total);
+        })
+    }
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        self.0.set_build(None);
+    }
 }
 
 /// Rows of `target` that `index` does not cover.

@@ -33,9 +33,18 @@ pub(crate) struct Index {
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
     /// Held while segments are built: one builder at a time.
     pub(super) building: tokio::sync::Mutex<()>,
+    /// How far the build under way is.
+    build: Mutex<Option<Build>>,
     /// Whether the index was dropped; held while its files change, so that a builder which is still at work writes nothing
     /// into the folder of a later index of the same name.
     is_dropped: Mutex<bool>,
+}
+
+/// How far a build is, in rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Build {
+    pub done: u64,
+    pub total: u64,
 }
 
 /// The segments of an index, as its file tells.
@@ -62,8 +71,19 @@ impl Index {
             folder,
             segments: RwLock::default(),
             building: tokio::sync::Mutex::default(),
+            build: Mutex::default(),
             is_dropped: Mutex::default(),
         }
+    }
+
+    /// How far the build under way is, if there is one.
+    pub(crate) fn build(&self) -> Option<Build> {
+        *self.build.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how far the build under way is; none when it has ended.
+    pub(super) fn set_build(&self, build: Option<Build>) {
+        *self.build.lock().unwrap_or_else(PoisonError::into_inner) = build;
     }
 
     /// Opens the index in `folder`; none if there is no whole definition, which a crash can leave behind. A segment that cannot

@@ -43,7 +43,7 @@ use datafusion::physical_plan::ExecutionPlan;
 pub(crate) use self::distances::parse_vector;
 use self::exec::IndexScanExec;
 use self::find::{Asked, What};
-pub(crate) use self::index::Index;
+pub(crate) use self::index::{Build, Index};
 pub(crate) use self::indexes::Indexes;
 pub(crate) use self::rows::RowsOfFiles;
 pub(crate) use self::rule::AskIndexes;

@@ -130,6 +130,7 @@ fn shown(shared: &Arc<Shared>, index: &Index) -> ColumnIndex {
         column: definition.column.clone(),
         definition: definition.to_string(),
         is_ready,
+        build: index.build(),
     }
 }
 
