@@ -51,7 +51,7 @@ class Side:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latentdb", type=Path, required=True, help="the binary")
-    parser.add_argument("--data", choices=["clustered", "random"], default="clustered", help="as in vectors.py")
+    parser.add_argument("--data", choices=["clustered", "random", "sentences"], default="clustered", help="as in vectors.py")
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--dim", type=int, default=384)
     parser.add_argument("--clusters", type=int, default=300)

@@ -34,9 +34,9 @@ ROUNDS = 3
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--driver", type=Path, required=True, help="the example `bench` of latentdb-vectors")
-    parser.add_argument("--data", choices=["clustered", "random"], default="clustered",
-                        help="unit vectors about as many centres, like embeddings of texts; or in any direction, "
-                        "like decoders of SAEs")  # fmt: skip
+    parser.add_argument("--data", choices=["clustered", "random", "sentences"], default="clustered",
+                        help="unit vectors about as many centres, like embeddings of texts; in any direction, "
+                        "like decoders of SAEs; or what sentences.py made")  # fmt: skip
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--dim", type=int, default=384)
     parser.add_argument("--clusters", type=int, default=300)
@@ -75,10 +75,11 @@ def main() -> int:
 
 def files(asked: argparse.Namespace) -> tuple[Path, Path]:
     """The vectors and the queries, which come from the same distribution; made if they are not there."""
-    name = f"vectors-{asked.data}-{asked.count}x{asked.dim}-{asked.clusters}-{asked.queries}"
-    data, queries = (asked.work / f"{name}{part}.npy" for part in ("", "-queries"))
+    kind = f"{asked.data}-{asked.clusters}" if asked.data == "clustered" else asked.data
+    data, queries = named(asked.work, kind, asked.count, asked.dim, asked.queries)
+    if not queries.exists() and asked.data == "sentences":
+        sys.exit(f"{queries} is not there: sentences.py makes it")
     if not queries.exists():
-        asked.work.mkdir(parents=True, exist_ok=True)
         random = np.random.default_rng(1)
         vectors = random.standard_normal((asked.count + asked.queries, asked.dim), dtype=np.float32)
         if asked.data == "clustered":
@@ -89,6 +90,13 @@ def files(asked: argparse.Namespace) -> tuple[Path, Path]:
         np.save(data, vectors[: asked.count])
         np.save(queries, vectors[asked.count :])
     return data, queries
+
+
+def named(folder: Path, kind: str, count: int, dim: int, queries: int) -> tuple[Path, Path]:
+    """The files of vectors and of queries."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"vectors-{kind}-{count}x{dim}-{queries}"
+    return folder / f"{name}.npy", folder / f"{name}-queries.npy"
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
