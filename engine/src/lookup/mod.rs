@@ -1,13 +1,15 @@
-//! Look-ups by key: statements that ask for a few rows by their key, answered without building a plan of
-//! operators. Such statements make up most of what a web page asks, and planning takes longer than their rows.
+//! Look-ups: statements that ask for a few rows by their key, or for the best few rows by words or by distance, answered
+//! without building a plan of operators. Such statements make up most of what a web page asks, and planning takes longer
+//! than their rows.
 //!
 //! [`recognize`] reads the optimised logical plan: scans whose filters give the first columns of a sorted
-//! table's key, joins of their rows to another table's key, and filters, projections, sorts and limits above.
-//! [`run`] answers it, from [`crate::storage`]'s blocks.
+//! table's key, joins of their rows to another table's key, and filters, projections, sorts and limits above; [`best`]
+//! knows searches. [`run`] answers, from [`crate::storage`]'s blocks and the indexes of [`crate::search`].
 //!
 //! What always holds: a look-up gives the rows that the plan would give, in an order that the plan could give.
 //! Whatever does not fit goes the way of every other statement, even when that shows only as it runs.
 
+mod best;
 mod recognize;
 mod run;
 
@@ -18,6 +20,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::DFSchemaRef;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::PhysicalExpr;
+use latentdb_vectors::Metric;
 
 pub(crate) use recognize::{is_promising, recognize};
 
@@ -36,6 +39,13 @@ enum Node {
         /// The key's values, one expression without columns for each.
         key: Vec<Value>,
     },
+    /// The best rows of a table, the best first, and their scores.
+    Best {
+        /// The key is the column that is searched.
+        table: TableColumns,
+        by: By,
+        k: usize,
+    },
     /// The input's rows, each beside the rows of a table whose key is the value in one of its columns.
     Matches {
         input: Box<Node>,
@@ -52,6 +62,15 @@ enum Node {
     Sort { input: Box<Node>, by: Vec<(Value, SortOptions)>, fetch: Option<usize> },
     /// Some of the input's rows.
     Limit { input: Box<Node>, skip: usize, fetch: Option<usize> },
+}
+
+/// What makes rows the best.
+#[derive(Debug)]
+enum By {
+    /// They match a query.
+    Words { query: Value },
+    /// Their vectors are near to one.
+    Nearest { vector: Value, metric: Metric },
 }
 
 /// Columns of a table.
@@ -88,7 +107,7 @@ impl Lookup {
 impl Node {
     fn tables<'a>(&'a self, found: &mut Vec<&'a TableColumns>) {
         match self {
-            Self::Rows { table, .. } => found.push(table),
+            Self::Rows { table, .. } | Self::Best { table, .. } => found.push(table),
             Self::Matches { input, table, .. } => {
                 input.tables(found);
                 found.push(table);

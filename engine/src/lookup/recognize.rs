@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
     BinaryExpr, Expr, FetchType, Join, JoinType, LogicalPlan, Operator, SkipType, TableScan, Volatility,
 };
 
-use super::{Lookup, Node, TableColumns, Value};
+use super::{Lookup, Node, TableColumns, Value, best};
 use crate::schema;
 use crate::storage::provider::DeltaTableProvider;
 
@@ -23,9 +23,14 @@ pub(crate) fn recognize(plan: &LogicalPlan, state: &SessionState) -> Option<Look
     Some(Lookup { root: Recognizer { state }.node(&optimized)? })
 }
 
-/// Whether it is worth optimising `plan` to see: it is made of the right nodes over tables with a key, and its
-/// functions give the same today and tomorrow (the optimiser works them out ahead).
+/// Whether it is worth optimising `plan` to see whether it is a look-up.
 pub(crate) fn is_promising(plan: &LogicalPlan) -> bool {
+    asks_by_key(plan) || best::is_promising(plan)
+}
+
+/// Whether `plan` is made of the right nodes over tables with a key, and its functions give the same today and
+/// tomorrow (the optimiser works them out ahead).
+fn asks_by_key(plan: &LogicalPlan) -> bool {
     let mut tables = 0;
     let mut fits = true;
     let _ = plan.apply(|node| {
@@ -42,17 +47,19 @@ pub(crate) fn is_promising(plan: &LogicalPlan) -> bool {
             | LogicalPlan::Join(_) => {}
             _ => fits = false,
         }
-        fits &= node.expressions().iter().all(is_plain);
+        fits &= node.expressions().iter().all(|expr| is_plain(expr, |_| false));
         Ok(if fits { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
     fits && (1..=2).contains(&tables)
 }
 
-/// Whether an expression has no subqueries, aggregates or windows, and no function whose value may change.
-fn is_plain(expr: &Expr) -> bool {
+/// Whether an expression has no subqueries, aggregates or windows, and no function whose value may change but those
+/// that are `allowed`.
+pub(super) fn is_plain(expr: &Expr, allowed: impl Fn(&Expr) -> bool) -> bool {
     let mut plain = true;
     let _ = expr.apply(|expr| {
         plain &= match expr {
+            call if allowed(call) => true,
             Expr::ScalarFunction(call) => call.func.signature().volatility == Volatility::Immutable,
             Expr::ScalarSubquery(_)
             | Expr::InSubquery(_)
@@ -80,7 +87,7 @@ fn few_rows_key(table: &str) -> Option<&'static [&'static str]> {
     definition.sort_key.get(..definition.lookup_columns).filter(|key| !key.is_empty())
 }
 
-struct Recognizer<'a> {
+pub(super) struct Recognizer<'a> {
     state: &'a SessionState,
 }
 
@@ -94,12 +101,22 @@ impl Recognizer<'_> {
                 Some(Node::Filter { input: Box::new(self.node(&filter.input)?), predicate })
             }
             LogicalPlan::Projection(projection) => {
-                let input = projection.input.schema();
-                let values = projection.expr.iter().map(|expr| self.value(expr, input)).collect::<Option<_>>()?;
+                let read = projection.input.schema();
+                let values = projection.expr.iter().map(|expr| self.value(expr, read)).collect::<Option<_>>()?;
                 let schema = Arc::clone(projection.schema.inner());
-                Some(Node::Project { input: Box::new(self.node(&projection.input)?), values, schema })
+                let best = || {
+                    let LogicalPlan::Sort(sort) = projection.input.as_ref() else { return None };
+                    let columns = projection.expr.iter().flat_map(Expr::column_refs);
+                    let needed: Option<Vec<_>> = columns.map(|column| read.maybe_index_of_column(column)).collect();
+                    self.best(sort, Some(&needed?))
+                };
+                let input = Box::new(best().or_else(|| self.node(&projection.input))?);
+                Some(Node::Project { input, values, schema })
             }
             LogicalPlan::Sort(sort) => {
+                if let Some(best) = self.best(sort, None) {
+                    return Some(best);
+                }
                 let by = sort.expr.iter().map(|key| self.sort_key(key, sort.input.schema())).collect::<Option<_>>()?;
                 Some(Node::Sort { input: Box::new(self.node(&sort.input)?), by, fetch: sort.fetch })
             }
@@ -118,7 +135,7 @@ impl Recognizer<'_> {
         Some((self.value(&key.expr, schema)?, options))
     }
 
-    fn value(&self, expr: &Expr, schema: &DFSchemaRef) -> Option<Value> {
+    pub(super) fn value(&self, expr: &Expr, schema: &DFSchemaRef) -> Option<Value> {
         let has_parameters = expr.exists(|expr| Ok(matches!(expr, Expr::Placeholder(_)))).ok()?;
         if has_parameters {
             return Some(Value::Open(Box::new(expr.clone()), Arc::clone(schema)));
@@ -173,7 +190,7 @@ impl Recognizer<'_> {
 }
 
 /// Name and columns of the Delta table that `scan` reads.
-fn table_of(scan: &TableScan) -> Option<(String, SchemaRef)> {
+pub(super) fn table_of(scan: &TableScan) -> Option<(String, SchemaRef)> {
     provider(scan, |table| {
         use datafusion::datasource::TableProvider;
         table.is_current().then(|| (table.table_name().to_owned(), table.schema()))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::{SortColumn, filter_record_batch, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -12,7 +12,10 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::PhysicalExpr;
 use futures::future::BoxFuture;
 
-use super::{Lookup, Node, TableColumns, Value};
+use super::best::found_schema;
+use super::{By, Lookup, Node, TableColumns, Value};
+use crate::search::Searched;
+use crate::storage::rows_by_place::Place;
 use crate::storage::transaction::Transaction;
 use crate::{Error, ErrorKind, Result};
 
@@ -40,6 +43,7 @@ impl Run<'_> {
         Box::pin(async move {
             let batch = match node {
                 Node::Rows { table, key } => return self.rows(table, key).await,
+                Node::Best { table, by, k } => return self.best(table, by, *k).await,
                 Node::Matches { input, column, table, schema } => {
                     let Some(input) = self.node(input).await? else { return Ok(None) };
                     return self.matches(&input, *column, table, schema).await;
@@ -71,19 +75,37 @@ impl Run<'_> {
     }
 
     async fn rows(&self, table: &TableColumns, key: &[Value]) -> Result<Option<RecordBatch>> {
-        let nothing = RecordBatch::try_new_with_options(
-            Arc::new(Schema::empty()),
-            Vec::new(),
-            &RecordBatchOptions::new().with_row_count(Some(1)),
-        );
-        let one_row = nothing.map_err(internal)?;
-        let wanted = key.iter().map(|value| self.evaluate(value, &one_row)).collect::<Result<Vec<ArrayRef>>>()?;
+        let wanted = key.iter().map(|value| self.constant(value)).collect::<Result<Vec<ArrayRef>>>()?;
         if wanted.iter().any(|value| value.is_null(0)) {
             // Nothing equals null, nor a value that the column's type cannot hold.
             return Ok(Some(RecordBatch::new_empty(Arc::new(table.schema.project(&table.columns).map_err(internal)?))));
         }
         let found = self.transaction.rows_by_key(&table.name, &table.schema, &table.columns, &wanted).await?;
         Ok(found.map(|found| found.rows))
+    }
+
+    async fn best(&self, table: &TableColumns, by: &By, k: usize) -> Result<Option<RecordBatch>> {
+        let wanted = self.constant(by.wanted())?;
+        let Some(seen) = self.transaction.searched(&table.name, &table.schema).await? else { return Ok(None) };
+        let column = table.key.first().map(String::as_str).unwrap_or_default();
+        let searched = Searched { table: &table.name, column, target: &seen.0, state: self.state };
+        let (places, scores): (Vec<Place>, Option<Vec<f32>>) = match by {
+            By::Words { .. } => {
+                let Some(found) = searched.best_by_words(&wanted, k).await? else { return Ok(None) };
+                let (places, scores) = found.into_iter().unzip();
+                (places, Some(scores))
+            }
+            By::Nearest { metric, .. } => {
+                let Some(places) = searched.nearest(&wanted, *metric, k).await? else { return Ok(None) };
+                (places, None)
+            }
+        };
+        let schema = found_schema(&table.schema, &table.columns, scores.is_some());
+        let schema = Arc::new(schema.ok_or_else(|| internal("a column went missing"))?);
+        let rows = self.transaction.rows_at(&seen, &table.columns, &places).await?;
+        let scores = scores.map(|scores| Arc::new(Float32Array::from(scores)) as ArrayRef);
+        let columns = rows.columns().iter().cloned().chain(scores).collect();
+        batch(schema, columns, places.len()).map(Some).map_err(internal)
     }
 
     async fn matches(
@@ -119,6 +141,13 @@ impl Run<'_> {
         }))
     }
 
+    /// The value of an expression without columns, as an array of one.
+    fn constant(&self, value: &Value) -> Result<ArrayRef> {
+        let one_row = RecordBatchOptions::new().with_row_count(Some(1));
+        let nothing = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &one_row);
+        self.evaluate(value, &nothing.map_err(internal)?)
+    }
+
     fn evaluate(&self, value: &Value, input: &RecordBatch) -> Result<ArrayRef> {
         let expr = match value {
             Value::Ready(expr) => Arc::clone(expr),
@@ -139,6 +168,16 @@ impl Run<'_> {
             _ => Ok(Transformed::no(expr)),
         });
         Ok(self.state.create_physical_expr(bound.data()?, schema)?)
+    }
+}
+
+impl By {
+    /// What rows are compared with.
+    fn wanted(&self) -> &Value {
+        match self {
+            Self::Words { query } => query,
+            Self::Nearest { vector, .. } => vector,
+        }
     }
 }
 

@@ -26,6 +26,7 @@ use super::rows::RowsOfFiles;
 use super::text_functions::parse;
 use super::values::Texts;
 use super::words::{TextFilter, Words};
+use crate::storage::rows_by_place::Place;
 use crate::storage::scan::ScanTarget;
 use crate::{Error, ErrorKind};
 
@@ -89,10 +90,7 @@ pub(super) async fn answer(
     };
     let words = words.clone();
     blocking(move || {
-        let live: Vec<_> = words.parts.iter().map(|part| part.live(None)).collect();
-        let segments = words.parts.iter().zip(&live);
-        let segments = segments.filter_map(|(part, live)| Some((part.segment()?.clone(), live.as_ref())));
-        let searcher = Searcher::new(segments);
+        let searcher = searcher(&words);
         let found = match (is_matched, k) {
             (false, _) => None,
             (true, Some(k)) => Some(best(&searcher, &words, &ranking.query, k, allowed.as_ref())?),
@@ -103,6 +101,19 @@ pub(super) async fn answer(
         Ok(found)
     })
     .await
+}
+
+/// Searches all that `words` knows.
+fn searcher(words: &Words) -> Searcher {
+    let live: Vec<_> = words.parts.iter().map(|part| part.live(None)).collect();
+    let segments = words.parts.iter().zip(&live);
+    Searcher::new(segments.filter_map(|(part, live)| Some((part.segment()?.clone(), live.as_ref()))))
+}
+
+/// The `k` best rows, the best first, with their scores.
+pub(super) fn best_rows(words: &Words, query: &Query, k: usize) -> crate::Result<Vec<(Place, f32)>> {
+    let hits = searcher(words).top_k(query, k, &[]).map_err(from_text)?;
+    Ok(hits.iter().filter_map(|hit| Some((words.place(hit)?, hit.score))).collect())
 }
 
 /// The `k` best rows, and those that are as good as the last of them.
@@ -126,10 +137,8 @@ fn best(
         asked = asked.saturating_mul(4);
     };
     let mut found = RowsOfFiles::new();
-    for hit in hits {
-        if let Some((file, row)) = words.parts.get(hit.segment).and_then(|part| part.places.of(hit.row)) {
-            found.entry(file).or_default().insert(row);
-        }
+    for (file, row) in hits.iter().filter_map(|hit| words.place(hit)) {
+        found.entry(file).or_default().insert(row);
     }
     Ok(found)
 }
@@ -166,10 +175,19 @@ impl Score {
     }
 
     /// The function that `expr` calls, if it is this one.
-    pub(super) fn of(expr: &Expr) -> Option<Self> {
+    pub(crate) fn of(expr: &Expr) -> Option<Self> {
         let Expr::ScalarFunction(call) = expr else { return None };
         let function: &dyn Any = call.func.inner().as_ref();
         function.downcast_ref::<Self>().map(|score| Self::with(score.ranking.clone()))
+    }
+
+    /// Column and query of a call.
+    pub(crate) fn parts(&self, call: &Expr) -> Option<(Column, Expr)> {
+        let Expr::ScalarFunction(ScalarFunction { args, .. }) = call else { return None };
+        match args.as_slice() {
+            [Expr::Column(column), query] => Some((column.clone(), query.clone())),
+            _ => None,
+        }
     }
 
     /// Column and query of a call that has no ranking yet.

@@ -60,6 +60,18 @@ pub(crate) fn of_operator(operator: &str) -> Option<&'static Arc<ScalarUDF>> {
     FUNCTIONS.iter().find(|function| function.name() == name)
 }
 
+/// Column, metric and vector of a comparison of a column with a vector that has no columns, if smaller values of it mean nearer.
+pub(crate) fn comparison(expr: &Expr) -> Option<(datafusion::common::Column, Metric, Expr)> {
+    let Expr::ScalarFunction(ScalarFunction { func, args }) = expr else { return None };
+    let function: &dyn Any = func.inner().as_ref();
+    let distance: &Distance = function.downcast_ref().filter(|distance: &&Distance| distance.sign > 0.0)?;
+    let (column, vector) = match args.as_slice() {
+        [Expr::Column(column), vector] | [vector, Expr::Column(column)] => (column, vector),
+        _ => return None,
+    };
+    vector.column_refs().is_empty().then(|| (column.clone(), distance.metric, vector.clone()))
+}
+
 /// A comparison of a column with a constant vector.
 pub(super) struct Comparison {
     pub(super) column: datafusion::common::Column,
@@ -70,17 +82,10 @@ pub(super) struct Comparison {
 impl Comparison {
     /// The comparison that `expr` is, if smaller values of it mean nearer.
     pub(super) fn of(expr: &Expr) -> Option<Self> {
-        let Expr::ScalarFunction(ScalarFunction { func, args }) = expr else { return None };
-        let function: &dyn Any = func.inner().as_ref();
-        let distance: &Distance = function.downcast_ref().filter(|distance: &&Distance| distance.sign > 0.0)?;
-        let (column, vector) = match args.as_slice() {
-            [Expr::Column(column), Expr::Literal(vector, _)] | [Expr::Literal(vector, _), Expr::Column(column)] => {
-                (column, vector)
-            }
-            _ => return None,
-        };
+        let (column, metric, vector) = comparison(expr)?;
+        let Expr::Literal(vector, _) = vector else { return None };
         let vector = Vectors::new(&vector.to_array().ok()?).ok()?.get(0)?.to_vec();
-        Some(Self { column: column.clone(), vector, metric: distance.metric })
+        Some(Self { column, vector, metric })
     }
 }
 

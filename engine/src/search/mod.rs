@@ -4,7 +4,8 @@
 //! Here they meet tables. An [`index::Index`] has segments that cover data files, which never change; what is not covered yet is
 //! read, so results are never stale, and building goes on behind ([`upkeep`], [`build`]). The rule [`rule::AskIndexes`] tells a
 //! scan what is wanted of its rows; the scan becomes an [`exec::IndexScanExec`], which asks when it runs ([`find`]). Filters,
-//! sorts and limits stay above it: with an index or without, the rows are the same.
+//! sorts and limits stay above it: with an index or without, the rows are the same. A search that is prepared and asks for
+//! nothing else needs no plan at all ([`direct`]; [`crate::lookup`] tells which ones those are).
 //!
 //! `text_match`, `snippet` and the distances are plain functions ([`text_functions`], [`distances`]), and say what a search
 //! means; `bm25` needs to know the table ([`bm25`]).
@@ -14,6 +15,7 @@ mod build;
 pub(crate) mod constants;
 mod coverage;
 pub(crate) mod definition;
+mod direct;
 pub(crate) mod distances;
 mod exec;
 mod failure;
@@ -26,6 +28,7 @@ mod question;
 mod read;
 mod rows;
 mod rule;
+mod scanned;
 mod segment;
 mod settings;
 pub(crate) mod text_functions;
@@ -40,6 +43,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, ScalarUDF};
 use datafusion::physical_plan::ExecutionPlan;
 
+pub(crate) use self::direct::Searched;
 pub(crate) use self::distances::parse_vector;
 use self::exec::IndexScanExec;
 use self::find::{Asked, What};
@@ -47,6 +51,7 @@ pub(crate) use self::index::{Build, Index};
 pub(crate) use self::indexes::Indexes;
 pub(crate) use self::rows::RowsOfFiles;
 pub(crate) use self::rule::AskIndexes;
+pub(crate) use self::scanned::ScannedRows;
 pub(crate) use self::settings::SearchSettings;
 use crate::storage::scan::ScanTarget;
 

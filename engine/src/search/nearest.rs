@@ -31,7 +31,7 @@ pub(super) struct Nearest {
 }
 
 /// A row with its distance.
-type Found = (f32, usize, u32);
+pub(super) type Found = (f32, usize, u32);
 
 /// Rows among which the `k` nearest are, as far as the index finds them. `None` if there are fewer than `k` vectors: what comes
 /// after them has none, and has to be read.
@@ -42,6 +42,17 @@ pub(super) async fn nearest(
     wanted: &Nearest,
     allowed: Option<RowsOfFiles>,
 ) -> Result<Option<RowsOfFiles>> {
+    Ok(best(&found(index, target, state, wanted, allowed).await?, wanted.k))
+}
+
+/// The nearest rows that an index and what it does not cover have, the nearest first; more than `k` where there are more.
+pub(super) async fn found(
+    index: &Index,
+    target: &ScanTarget,
+    state: &SessionState,
+    wanted: &Nearest,
+    allowed: Option<RowsOfFiles>,
+) -> Result<Vec<Found>> {
     let coverage = Coverage::of(Some(index), target);
     let rest = coverage.rest(target);
     let Coverage { parts, left } = coverage;
@@ -55,7 +66,8 @@ pub(super) async fn nearest(
     };
     let (mut found, allowed) = blocking(search).await?;
     scan(&rest, &left, state, wanted, allowed.as_ref(), &mut found).await?;
-    Ok(best(found, wanted.k))
+    found.sort_unstable_by(|one, other| one.0.total_cmp(&other.0).then((one.1, one.2).cmp(&(other.1, other.2))));
+    Ok(found)
 }
 
 /// Searches one segment.
@@ -123,14 +135,13 @@ fn shrink(found: &mut Vec<Found>, k: usize) {
     }
 }
 
-fn best(mut found: Vec<Found>, k: usize) -> Option<RowsOfFiles> {
+fn best(found: &[Found], k: usize) -> Option<RowsOfFiles> {
     if found.len() < k {
         return None;
     }
-    found.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
     let mut rows = RowsOfFiles::new();
-    for (_, file, row) in found.into_iter().take(k.saturating_add(SPARE)) {
-        rows.entry(file).or_default().insert(row);
+    for (_, file, row) in found.iter().take(k.saturating_add(SPARE)) {
+        rows.entry(*file).or_default().insert(*row);
     }
     Some(rows)
 }

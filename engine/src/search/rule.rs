@@ -13,13 +13,13 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::Result;
 use datafusion::logical_expr::logical_plan::{Sort, TableScan};
-use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use super::bm25::{Ranking, Score};
 use super::distances::Comparison;
 use super::question::{Question, Wanted};
+use super::scanned::ScannedRows;
 use crate::storage::provider::DeltaTableProvider;
 
 /// Puts questions among the filters of scans.
@@ -152,9 +152,11 @@ fn tell_best(sort: Sort) -> Result<Transformed<LogicalPlan>> {
 
 /// `plan` with its scan told that the `k` rows that come first by `key` are wanted.
 fn with_best(plan: &LogicalPlan, key: &SortExpr, k: usize) -> Result<Option<LogicalPlan>> {
-    let Some((scan, expr)) = descend(plan, key.expr.clone()) else { return Ok(None) };
+    let rows = ScannedRows::below(plan).filter(|rows| table_of(rows.scan).is_some() && rows.are_known_to_scan());
+    let Some(rows) = rows else { return Ok(None) };
+    let Some(expr) = rows.over_scan(&key.expr, plan.schema()) else { return Ok(None) };
     let Some(question) = best(&expr, key, k) else { return Ok(None) };
-    if scan.filters.iter().any(|filter| Question::of(filter).is_some()) || scan.fetch.is_some() {
+    if rows.scan.filters.iter().any(|filter| Question::of(filter).is_some()) {
         return Ok(None);
     }
     let marker = question.into_filter();
@@ -177,62 +179,4 @@ fn best(expr: &Expr, key: &SortExpr, k: usize) -> Option<Question> {
     let score = Score::of(expr).filter(|_| !key.asc)?;
     let (column, ranking) = score.ranked(expr)?;
     Some(Question { column: column.name, wanted: Wanted::Best { ranking, k } })
-}
-
-/// The scan below `plan`, if nothing but renaming and filters that the scan knows is in between; and what `expr` is there.
-fn descend(plan: &LogicalPlan, expr: Expr) -> Option<(&TableScan, Expr)> {
-    match plan {
-        LogicalPlan::TableScan(scan) => {
-            table_of(scan)?;
-            Some((scan, expr))
-        }
-        LogicalPlan::Projection(projection) => {
-            let schema = plan.schema();
-            let inner = substitute(expr, |column| {
-                let index = schema.maybe_index_of_column(column)?;
-                Some(projection.expr.get(index)?.clone().unalias())
-            })?;
-            descend(&projection.input, inner)
-        }
-        LogicalPlan::SubqueryAlias(alias) => {
-            let schema = plan.schema();
-            let inner = substitute(expr, |column| {
-                let index = schema.maybe_index_of_column(column)?;
-                alias.input.schema().columns().get(index).cloned().map(Expr::Column)
-            })?;
-            descend(&alias.input, inner)
-        }
-        LogicalPlan::Filter(filter) => {
-            let (scan, inner) = descend(&filter.input, expr)?;
-            let known: Vec<Expr> = scan.filters.iter().cloned().map(unqualified).collect();
-            let is_known = |part: &&Expr| {
-                let mut own = (*part).clone();
-                // Names above an alias are other than those of the scan, which has none of its own.
-                own = unqualified(own);
-                known.contains(&own)
-            };
-            split_conjunction(&filter.predicate).iter().all(is_known).then_some((scan, inner))
-        }
-        _ => None,
-    }
-}
-
-fn unqualified(expr: Expr) -> Expr {
-    datafusion::logical_expr::expr_rewriter::unnormalize_col(expr)
-}
-
-/// `expr` with other expressions for its columns.
-fn substitute(expr: Expr, of: impl Fn(&Column) -> Option<Expr>) -> Option<Expr> {
-    let mut is_whole = true;
-    let replaced = expr.transform_up(|part| match &part {
-        Expr::Column(column) => Ok(match of(column) {
-            Some(other) => Transformed::yes(other),
-            None => {
-                is_whole = false;
-                Transformed::no(part)
-            }
-        }),
-        _ => Ok(Transformed::no(part)),
-    });
-    replaced.ok().filter(|_| is_whole).map(|replaced| replaced.data)
 }

@@ -7,7 +7,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction;
 use futures::TryStreamExt;
-use latentdb_text::Query;
+use latentdb_text::{Hit, Query};
 use roaring::RoaringBitmap;
 
 use super::coverage::Coverage;
@@ -22,6 +22,7 @@ use super::segment::{Content, Segment, SegmentFiles};
 use super::values::Texts;
 use crate::Result;
 use crate::storage::files::LiveFile;
+use crate::storage::rows_by_place::Place;
 use crate::storage::scan::ScanTarget;
 
 /// `text_match(column, 'query')` as a filter.
@@ -110,6 +111,11 @@ impl Part {
 }
 
 impl Words {
+    /// Where a row is that a search of all parts found.
+    pub(super) fn place(&self, hit: &Hit) -> Option<Place> {
+        self.parts.get(hit.segment)?.places.of(hit.row)
+    }
+
     /// Those of all files of `target`.
     pub(super) async fn gather(
         indexes: &Indexes,

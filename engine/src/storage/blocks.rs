@@ -1,8 +1,8 @@
-//! Blocks: runs of rows of sorted data files, decoded once and kept while memory allows.
+//! Blocks: runs of rows of data files, decoded once and kept while memory allows.
 //!
 //! A scan takes pages as they come. A look-up wants a few rows out of millions, again and again: a sparse
-//! index over each file tells which blocks can hold a key, and columns of blocks that were decoded stay in a
-//! cache. Data files never change, so neither can go stale.
+//! index over each sorted file tells which blocks can hold a key, and columns of blocks that were decoded stay
+//! in a cache. Data files never change, so neither can go stale.
 
 use std::fmt;
 use std::ops::Range;
@@ -25,13 +25,14 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use tokio::sync::OnceCell;
 
 use super::files::LiveFile;
 use crate::{Error, ErrorKind, Result};
 
 /// Columns of blocks, and the files they are from, that were read lately.
 pub(crate) struct BlockCache {
-    files: Cache<Path, Arc<SortedFile>>,
+    files: Cache<Path, Arc<BlockFile>>,
     columns: Cache<ColumnOfBlock, ArrayRef, ByMemory>,
     keys: Cache<KeysOfBlock, Arc<Rows>, ByMemory>,
 }
@@ -81,7 +82,7 @@ impl Weighter<KeysOfBlock, Arc<Rows>> for ByMemory {
 
 /// Share of the cache that is for keys, in parts of the whole.
 const KEYS_SHARE: usize = 8;
-/// Files whose sparse index is kept.
+/// Files that are kept open.
 const FILES: usize = 4096;
 /// Number of the next file that is opened.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -103,7 +104,7 @@ impl BlockCache {
     /// The blocks `blocks` of a file, which ascend: the columns `columns`, and those of the key `key`.
     pub(crate) async fn blocks(
         &self,
-        file: &SortedFile,
+        file: &BlockFile,
         blocks: &[usize],
         key: &[usize],
         columns: &[usize],
@@ -131,14 +132,19 @@ impl BlockCache {
         built.collect()
     }
 
-    /// A data file with its sparse index.
-    pub(crate) async fn file(&self, place: &FilePlace<'_>) -> Result<Arc<SortedFile>> {
-        self.files.get_or_insert_async(&place.path, async { SortedFile::open(place).await.map(Arc::new) }).await
+    /// A data file, open.
+    pub(crate) async fn file(&self, place: &FilePlace<'_>) -> Result<Arc<BlockFile>> {
+        self.files.get_or_insert_async(&place.path, async { BlockFile::open(place).await.map(Arc::new) }).await
     }
 
     /// The columns `columns` (places in the table's schema) of each of `blocks`, which ascend. What is not in the
     /// cache is read in one go: to read from a column, its dictionary has to be decoded, and that once.
-    async fn columns(&self, file: &SortedFile, blocks: &[usize], columns: &[usize]) -> Result<Vec<Vec<ArrayRef>>> {
+    pub(crate) async fn columns(
+        &self,
+        file: &BlockFile,
+        blocks: &[usize],
+        columns: &[usize],
+    ) -> Result<Vec<Vec<ArrayRef>>> {
         let key = |block: usize, column: usize| ColumnOfBlock { file: file.number, block, column };
         let cached = |block: usize| -> Option<Vec<ArrayRef>> {
             columns.iter().map(|column| self.columns.get(&key(block, *column))).collect()
@@ -171,13 +177,11 @@ pub(crate) struct FilePlace<'a> {
     pub file: &'a LiveFile,
     /// The table's columns.
     pub schema: &'a SchemaRef,
-    /// Places of the sort key's columns.
-    pub key: &'a [usize],
     pub block_rows: usize,
 }
 
-/// A data file that is sorted by its table's key, with the key of each block's first row.
-pub(crate) struct SortedFile {
+/// A data file as blocks.
+pub(crate) struct BlockFile {
     /// A number that no other open file has.
     number: u64,
     store: Arc<dyn ObjectStore>,
@@ -187,17 +191,18 @@ pub(crate) struct SortedFile {
     schema: SchemaRef,
     rows: usize,
     block_rows: usize,
-    first_keys: Rows,
+    /// The key of each block's first row, once somebody looked for one; only of a file that is sorted by its key.
+    first_keys: OnceCell<Rows>,
 }
 
-impl SortedFile {
+impl BlockFile {
     async fn open(place: &FilePlace<'_>) -> Result<Self> {
         let size = place.file.size();
         let mut reader = FileReader { store: Arc::clone(place.store), path: place.path.clone(), size };
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await.map_err(unreadable)?;
         let rows = usize::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
-        let mut file = Self {
+        Ok(Self {
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             store: Arc::clone(place.store),
             path: place.path.clone(),
@@ -206,23 +211,28 @@ impl SortedFile {
             schema: Arc::clone(place.schema),
             rows,
             block_rows: place.block_rows.max(1),
-            first_keys: key_converter(place.schema, place.key)?.empty_rows(0, 0),
-        };
-        file.first_keys = file.read_first_keys(place.key).await?;
-        Ok(file)
+            first_keys: OnceCell::new(),
+        })
     }
 
-    /// The blocks that can hold rows whose key begins with `key`.
-    pub(crate) fn blocks(&self, key: Row<'_>) -> Range<usize> {
-        let first = |block: usize| self.first_keys.row(block);
-        let blocks = self.first_keys.num_rows();
-        let prefix = key.as_ref();
+    /// The block that has a row of the file, and the row's place in it.
+    pub(crate) fn block_of(&self, row: usize) -> (usize, usize) {
+        (row / self.block_rows, row % self.block_rows)
+    }
+
+    /// The blocks that can hold rows whose key (the columns at the places `key`, by which the file is sorted) begins
+    /// with `wanted`.
+    pub(crate) async fn blocks(&self, key: &[usize], wanted: Row<'_>) -> Result<Range<usize>> {
+        let first_keys = self.first_keys.get_or_try_init(|| self.read_first_keys(key)).await?;
+        let first = |block: usize| first_keys.row(block);
+        let blocks = first_keys.num_rows();
+        let prefix = wanted.as_ref();
         let begin = partition_point(blocks, |block| first(block).as_ref() < prefix);
         let end = partition_point(blocks, |block| {
             let first = first(block);
             first.as_ref() < prefix || first.as_ref().starts_with(prefix)
         });
-        begin.saturating_sub(1)..end
+        Ok(begin.saturating_sub(1)..end)
     }
 
     async fn read_first_keys(&self, key: &[usize]) -> Result<Rows> {
@@ -305,9 +315,9 @@ impl SortedFile {
     }
 }
 
-impl fmt::Debug for SortedFile {
+impl fmt::Debug for BlockFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SortedFile").field("path", &self.path).field("rows", &self.rows).finish_non_exhaustive()
+        f.debug_struct("BlockFile").field("path", &self.path).field("rows", &self.rows).finish_non_exhaustive()
     }
 }
 

@@ -33,6 +33,7 @@ mod merge;
 pub(crate) mod provider;
 pub(crate) mod rewrite;
 mod rows_by_key;
+pub(crate) mod rows_by_place;
 pub(crate) mod scan;
 mod subset;
 mod table;

@@ -11,7 +11,7 @@ use arrow::row::{Row, Rows};
 use datafusion::common::ScalarValue;
 use futures::future::try_join_all;
 
-use super::blocks::{Block, BlockCache, FilePlace, SortedFile, key_converter, partition_point};
+use super::blocks::{Block, BlockCache, BlockFile, FilePlace, key_converter, partition_point};
 use super::files::LiveFile;
 use super::scan::{ScanTarget, compare_keys};
 use crate::{Error, ErrorKind, Result};
@@ -57,13 +57,12 @@ pub(crate) async fn rows_by_key(
             path: target.path_of(file),
             file,
             schema: &target.schema,
-            key: &key,
             block_rows,
         };
         async move { cache.file(&place).await }
     });
     let opened = try_join_all(opened).await?;
-    let (blocks, runs) = find(cache, &opened, prefix, columns, &wanted_rows).await?;
+    let (blocks, runs) = find(cache, &opened, (&key, prefix), columns, &wanted_rows).await?;
     if runs.iter().map(|run| run.rows.len()).sum::<usize>() > FEW_ROWS {
         // Copying many rows is no work for whoever polls a look-up to see whether it is quick.
         tokio::task::yield_now().await;
@@ -103,19 +102,19 @@ fn may_hold(file: &LiveFile, prefix: &[usize], range: Option<&(Vec<ScalarValue>,
 
 async fn find(
     cache: &BlockCache,
-    files: &[Arc<SortedFile>],
-    prefix: &[usize],
+    files: &[Arc<BlockFile>],
+    (key, prefix): (&[usize], &[usize]),
     columns: &[usize],
     wanted: &Rows,
 ) -> Result<(Vec<Block>, Vec<Run>)> {
     let mut places: HashMap<(usize, usize), usize> = HashMap::new();
     let mut looks: Vec<(usize, usize)> = Vec::new();
-    for (key, row) in wanted.iter().enumerate() {
-        for (number, file) in files.iter().enumerate() {
-            for block in file.blocks(row) {
+    for (number, row) in wanted.iter().enumerate() {
+        for (file_number, file) in files.iter().enumerate() {
+            for block in file.blocks(key, row).await? {
                 let next = places.len();
-                let place = *places.entry((number, block)).or_insert(next);
-                looks.push((key, place));
+                let place = *places.entry((file_number, block)).or_insert(next);
+                looks.push((number, place));
             }
         }
     }
@@ -131,7 +130,7 @@ async fn find(
 /// Reads the blocks (by file and number) that `places` gives a place, into those places.
 async fn read_blocks(
     cache: &BlockCache,
-    files: &[Arc<SortedFile>],
+    files: &[Arc<BlockFile>],
     prefix: &[usize],
     columns: &[usize],
     places: &HashMap<(usize, usize), usize>,

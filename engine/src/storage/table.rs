@@ -22,6 +22,8 @@ pub(crate) const PRIMARY_KEY: &str = "latentdb.primaryKey";
 pub(crate) const SORT_KEY: &str = "latentdb.sortKey";
 /// Application id of the transaction marks that recovery goes by.
 pub(crate) const APP_ID: &str = "latentdb";
+/// Rows of a page of tables that users make. Who looks for one row decompresses a page for it.
+const OWN_PAGE_ROWS: usize = 1024;
 
 /// A table's state at one version. Immutable; statements hold on to the one they began with.
 #[derive(Debug)]
@@ -202,7 +204,7 @@ impl Table {
 
     /// Rows of a page in files of this table.
     pub(crate) fn page_rows(&self) -> usize {
-        schema::delta_table(&self.name).map_or(8192, |definition| definition.page_rows)
+        schema::delta_table(&self.name).map_or(OWN_PAGE_ROWS, |definition| definition.page_rows)
     }
 }
 

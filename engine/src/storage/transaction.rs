@@ -22,6 +22,7 @@ use super::group_commit;
 use super::journal::{JournalEntry, JournalPart, commit_part};
 use super::provider::DeltaTableProvider;
 use super::rows_by_key::{Found, rows_by_key};
+use super::rows_by_place::{Place, rows_at};
 use super::scan::ScanTarget;
 use super::table::{Table, TableSnapshot};
 use super::writer::write_rows;
@@ -280,13 +281,30 @@ impl Transaction {
         columns: &[usize],
         wanted: &[ArrayRef],
     ) -> Result<Option<Found>> {
+        let Some((target, block_rows)) = self.searched(name, schema).await? else { return Ok(None) };
+        rows_by_key(self.database.blocks(), &target, block_rows, columns, wanted).await
+    }
+
+    /// What this transaction sees of a table, and how many rows its blocks have. `None` if the table has other columns
+    /// than `schema`, or is gone.
+    pub(crate) async fn searched(&self, name: &str, schema: &SchemaRef) -> Result<Option<(ScanTarget, usize)>> {
         let Some((table, snapshot)) = self.tables.get(name).filter(|(_, snapshot)| snapshot.schema == *schema) else {
             return Ok(None);
         };
         self.flush(table).await?;
         let mut target = self.target(table, snapshot);
         target.files = self.files(name, snapshot);
-        rows_by_key(self.database.blocks(), &target, table.page_rows(), columns, wanted).await
+        Ok(Some((target, table.page_rows())))
+    }
+
+    /// Rows of what [`Self::searched`] gave by their places: see [`rows_at`].
+    pub(crate) async fn rows_at(
+        &self,
+        (target, block_rows): &(ScanTarget, usize),
+        columns: &[usize],
+        places: &[Place],
+    ) -> Result<RecordBatch> {
+        rows_at(self.database.blocks(), target, *block_rows, columns, places).await
     }
 
     /// Files that this transaction sees.

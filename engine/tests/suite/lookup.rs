@@ -131,3 +131,59 @@ async fn look_ups_give_what_plans_give() {
         compare(&session, sql.strip_prefix("SELECT now(), ").map_or(*sql, |_| "SELECT 1")).await;
     }
 }
+
+/// Searches. Rows may match equally well, and then any of them may be among the best: only what they have in common is looked at.
+const SEARCHES: &[&str] = &[
+    "SELECT score FROM text_search('notes', 'body', 'three OR w7', 5)",
+    "SELECT id FROM text_search('notes', 'body', 'nowhere')",
+    "SELECT score * 2 AS twice, length(kind) FROM text_search('notes', 'body', 'w1*', k => 40)",
+    "SELECT score, snippet(body, 'three') LIKE '%three%' AS shown FROM text_search('notes', 'body', 'three w7')",
+    "SELECT bm25(body) AS s FROM notes WHERE body @@ 'three' ORDER BY s DESC LIMIT 4 OFFSET 2",
+    "SELECT id FROM notes ORDER BY place <=> '[0.3, 1, -2]' LIMIT 7",
+    "SELECT id, upper(kind) AS big FROM notes ORDER BY place <=> '[0.3, 1, -2]' LIMIT 7",
+];
+
+/// Searches that are planned: they ask for more than the best rows.
+const PLANNED: &[&str] = &[
+    "SELECT id FROM notes WHERE body @@ 'three' AND kind = 'k1' ORDER BY bm25(body) DESC, id LIMIT 4",
+    "SELECT id FROM notes ORDER BY place <=> '[0.3, 1, -2]', id LIMIT 3",
+    "SELECT id, place <=> '[1, 1, 1]' AS far FROM notes ORDER BY place <=> '[1, 1, 1]' LIMIT 3",
+    "SELECT id FROM notes WHERE kind = 'k1' ORDER BY place <=> '[0.3, 1, -2]' LIMIT 3",
+    "SELECT bm25(body) AS s FROM notes WHERE body @@ 'three' ORDER BY s LIMIT 3",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_give_what_plans_give() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let location = directory.path().join("db").to_string_lossy().into_owned();
+    let engine = Engine::open(&location, EngineOptions::default()).await.expect("a database");
+    let session = engine.session("ana");
+    let notes = |from: usize| {
+        format!(
+            "INSERT INTO notes SELECT i, 'k' || i % 3, 'w' || i % 11 || repeat(' three', i % 4) || repeat(' more', i % 31), \
+             ARRAY[sin(i), cos(i * 3), i % 50 - 25] FROM generate_series({from}, {from} + 1999) AS g(i)"
+        )
+    };
+    run(&session, "CREATE TABLE notes (id bigint PRIMARY KEY, kind text, body text, place vector(3))").await;
+    let steps = [
+        notes(0),
+        "CREATE INDEX ON notes USING text (body); CREATE INDEX ON notes USING vector (place) WITH (metric = 'cosine')"
+            .to_owned(),
+        notes(2000),
+        "DELETE FROM notes WHERE id % 9 = 0; UPDATE notes SET kind = 'k9' WHERE id % 5 = 0".to_owned(),
+        format!("BEGIN; {}", notes(4000)),
+        "COMMIT; OPTIMIZE notes".to_owned(),
+    ];
+    for step in steps {
+        run(&session, &step).await;
+        for search in SEARCHES.iter().chain(PLANNED) {
+            compare(&session, search).await;
+        }
+    }
+    for search in SEARCHES {
+        assert!(is_look_up(&session, search).await, "{search}");
+    }
+    for search in PLANNED {
+        assert!(!is_look_up(&session, search).await, "{search}");
+    }
+}

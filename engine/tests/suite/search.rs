@@ -241,6 +241,8 @@ const SEARCHES: &[&str] = &[
     "SELECT id, round(bm25(body)::numeric, 4) FROM notes WHERE body @@ 'the OR cat' ORDER BY bm25(body) DESC, id",
     "SELECT round(bm25(body)::numeric, 4) FROM notes WHERE body @@ 'cat' ORDER BY bm25(body) DESC LIMIT 3",
     "SELECT round(bm25(body)::numeric, 4) FROM notes WHERE body @@ 'the' AND id % 2 = 0 ORDER BY bm25(body) DESC LIMIT 3",
+    "SELECT round(score::numeric, 4), length(body) >= 0 FROM text_search('notes', 'body', 'cat OR the', 4)",
+    "SELECT round(bm25(body)::numeric, 4) AS s FROM notes WHERE body @@ 'cat -sat' ORDER BY s DESC LIMIT 1000",
     "SELECT n.id, round(bm25(n.body)::numeric, 4) FROM notes n JOIN notes m USING (id) WHERE n.body @@ 'dog' ORDER BY id",
     "SELECT round((place <-> '[1,2,0]') * 10000) FROM notes ORDER BY place <-> '[1,2,0]' LIMIT 5",
     "SELECT round((place <=> '[1,2,1]') * 10000) FROM notes WHERE id % 3 = 1 ORDER BY place <=> '[1,2,1]' LIMIT 4",
@@ -302,11 +304,14 @@ proptest! {
             let mut next = 0;
             for step in &steps {
                 take(&mut engine, directory.path(), step, &mut next).await;
-                let (with, without) = (engine.session("ana"), engine.session("ana"));
+                let [with, without, planned] = [(); 3].map(|()| engine.session("ana"));
                 run(&without, "SET latentdb.use_indexes = off").await;
+                run(&planned, "SET latentdb.use_indexes = off; SET latentdb.lookups = off").await;
                 for search in SEARCHES {
-                    let (found, expected) = (lines(&with, search).await, lines(&without, search).await);
-                    assert_eq!(found, expected, "{search} after {step:?}");
+                    let expected = lines(&planned, search).await;
+                    for session in [&with, &without] {
+                        assert_eq!(lines(session, search).await, expected, "{search} after {step:?}");
+                    }
                 }
             }
             engine.close().await.unwrap();
