@@ -1,0 +1,32 @@
+/**
+ * Which page answers which path. A model's, a source's and a feature's path are Neuronpedia's; every
+ * page is a chunk of its own, fetched when it is first opened.
+ */
+import { createBrowserRouter, type RouteObject } from "react-router";
+import { PageError } from "./PageError.tsx";
+import { Shell } from "./Shell.tsx";
+
+type Page = () => Promise<{ default: React.ComponentType }>;
+
+const page = (path: string, load: Page): RouteObject => ({
+  path,
+  lazy: async () => ({ Component: (await load()).default }),
+});
+
+export const router = createBrowserRouter([
+  {
+    Component: Shell,
+    ErrorBoundary: PageError,
+    HydrateFallback: () => null,
+    children: [
+      {
+        ErrorBoundary: PageError,
+        children: [
+          page("/", () => import("@/pages/home/HomePage.tsx")),
+          page("/:model/:source/:index", () => import("@/pages/feature/FeaturePage.tsx")),
+          page("*", () => import("./NotFound.tsx")),
+        ],
+      },
+    ],
+  },
+]);
