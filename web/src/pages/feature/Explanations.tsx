@@ -30,7 +30,7 @@ function One({ explanation }: { readonly explanation: Explanation }) {
   const { scores } = explanation;
   const known = scores.flatMap(({ value }) => (value === null ? [] : [value]));
   const mean = known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
-  const made = [explanation.typeName, explanation.explanationModelName, explanation.authorId].filter(Boolean).join(" · ");
+  const made = [explanation.typeName, explanation.explanationModelName ?? explanation.authorId].filter(Boolean).join(" · ");
   return (
     <li>
       <div className={css.line}>
