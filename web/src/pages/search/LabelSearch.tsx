@@ -1,0 +1,215 @@
+/**
+ * Search by explanation: by meaning, by words, or by both; over everything, a model, or some sources.
+ *
+ * Where nothing was chosen it goes by meaning, and by words if this server cannot embed a query; it
+ * says so then. Filters hide results that came, and say how many.
+ */
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { Search } from "lucide-react";
+import { useState } from "react";
+import type { Registry } from "@/api/registry.ts";
+import { type ExplanationHit, type ExplanationMode, type ExplanationPage, searchExplanations } from "@/api/search.ts";
+import { ServerError } from "@/api/error.ts";
+import { numberOf, useUrlState } from "@/app/urlState.ts";
+import { ModelSelect, SetSelect, SourceChips } from "@/components/ScopePicker.tsx";
+import { Segments } from "@/components/Segments.tsx";
+import { Empty, ErrorNote, Reason, Skeleton } from "@/components/Status.tsx";
+import { formatCosine, formatScore, plural } from "@/lib/format.ts";
+import { inert } from "@/lib/inert.ts";
+import { Hit, RecordExamples } from "./Hit.tsx";
+import css from "./SearchPage.module.css";
+
+const SHORTEST = 3;
+
+interface Found extends ExplanationPage {
+  /** What the page was searched by. */
+  readonly by: ExplanationMode;
+  /** Why it was not searched by meaning. */
+  readonly whyWords: string | null;
+}
+
+export function LabelSearch({ registry }: { readonly registry: Registry }) {
+  const [parameters, change] = useUrlState();
+  const query = parameters.get("q") ?? "";
+  const by = parameters.get("by") as ExplanationMode | null;
+  const model = registry.models.find((each) => each.model_id === parameters.get("model"));
+  const set = parameters.get("set") ?? "";
+  const chosen = parameters.getAll("source");
+  const sources = chosen.length > 0 ? chosen : (model?.sets.find((each) => each.set_id === set)?.sources.map((source) => source.source_id) ?? []);
+  const [text, setText] = useState(query);
+  const [seen, setSeen] = useState(query);
+  if (seen !== query) {
+    setSeen(query);
+    setText(query);
+  }
+  return (
+    <>
+      <form
+        role="search"
+        className={css.form}
+        onSubmit={(event) => {
+          event.preventDefault();
+          change({ q: text }, { replace: false });
+        }}
+      >
+        <div className={css.query}>
+          <input className="input" type="search" data-search aria-label="Explanation" placeholder="What should the feature be about?" value={text} onChange={(event) => setText(event.target.value)} />
+          <button type="submit" className="button primary" disabled={text.trim().length < SHORTEST}>
+            <Search size={15} aria-hidden /> Search
+          </button>
+        </div>
+        <div className={css.options}>
+          <ModelSelect registry={registry} any="All models" value={model?.model_id ?? ""} onChange={(next) => change({ model: next, set: null, source: null })} />
+          {model && <SetSelect model={model} any="All sets" value={set} onChange={(next) => change({ set: next, source: null })} />}
+          <Limit name="dmax" label="Density to, %" />
+          <Limit name="smin" label="Score from" />
+          <div className={css.pair}>
+          <Segments
+            name="How to compare"
+            value={by ?? "meaning"}
+            options={[
+              ["meaning", "Meaning"],
+              ["words", "Words"],
+              ["both", "Both"],
+            ]}
+            onChange={(next) => change({ by: next })}
+          />
+          </div>
+        </div>
+        {model && <SourceChips model={model} set={set} value={chosen} onChange={(next) => change({ source: next })} />}
+      </form>
+      {query.trim().length < SHORTEST ? (
+        <Empty title="Search what features were explained as">
+          <p>By words there are phrases in quotes, OR, NOT, prefix* and fuzzy~.</p>
+        </Empty>
+      ) : (
+        <Results query={query} by={by} model={model?.model_id ?? null} sources={sources} />
+      )}
+    </>
+  );
+}
+
+function Limit({ name, label }: { readonly name: string; readonly label: string }) {
+  const [parameters, change] = useUrlState();
+  return (
+    <label className="field">
+      <span>{label}</span>
+      <input className="input" inputMode="decimal" placeholder="any" value={parameters.get(name) ?? ""} onChange={(event) => change({ [name]: event.target.value })} />
+    </label>
+  );
+}
+
+interface ResultsProps {
+  readonly query: string;
+  readonly by: ExplanationMode | null;
+  readonly model: string | null;
+  readonly sources: readonly string[];
+}
+
+function Results({ query, by, model, sources }: ResultsProps) {
+  const [parameters, change] = useUrlState();
+  const { data, error, isPending, isFetching, hasNextPage, fetchNextPage, refetch } = useInfiniteQuery({
+    queryKey: ["explanations", query, by, model, sources],
+    queryFn: ({ pageParam, signal }) => searched(query, by, { model, sources, release: null }, pageParam, signal),
+    initialPageParam: 0,
+    getNextPageParam: (last) => (last.hasMore ? last.nextOffset : undefined),
+  });
+  if (error) return <ErrorNote error={error} retry={() => void refetch()} />;
+  if (isPending) return <Skeleton lines={8} height={26} />;
+  const densest = numberOf(parameters, "dmax");
+  const leastScore = numberOf(parameters, "smin");
+  const hits = data.pages.flatMap((page) => page.results);
+  const shown = hits.filter((hit) => passes(hit, densest, leastScore));
+  const hidden = hits.length - shown.length;
+  const first = data.pages[0];
+  return (
+    <section aria-label="Results" aria-busy={isFetching}>
+      {first?.whyWords && (
+        <div className={css.status}>
+          <Reason>Searched by words: this server cannot compare meanings now. {inert(first.whyWords)}</Reason>
+        </div>
+      )}
+      <p className={css.status} aria-live="polite">
+        <span>
+          {hits.length === 0 ? "Nothing found" : plural(shown.length, "explanation")}
+          {hasNextPage && " so far"}
+          {hidden > 0 && `, ${hidden} hidden by the filters`}
+        </span>
+      </p>
+      {hits.length === 0 ? (
+        <Empty title="No explanation fits">
+          {first?.by === "meaning" ? (
+            <button type="button" className="button" onClick={() => change({ by: "words" })}>
+              Search by words
+            </button>
+          ) : (
+            <p>Try fewer words, or prefix* and fuzzy~.</p>
+          )}
+        </Empty>
+      ) : (
+        <ul className={css.hits}>
+          {shown.map((hit) => (
+            <ExplanationRow key={hit.id} hit={hit} />
+          ))}
+        </ul>
+      )}
+      {hasNextPage && (
+        <div className={css.more}>
+          <button type="button" className="button" disabled={isFetching} onClick={() => void fetchNextPage()}>
+            More
+          </button>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function ExplanationRow({ hit }: { readonly hit: ExplanationHit }) {
+  const address = { model: hit.modelId, source: hit.layer, index: Number(hit.index) };
+  const measure =
+    hit.cosine_similarity !== null ? (
+      <>
+        {formatCosine(hit.cosine_similarity)}
+        <small>cosine</small>
+      </>
+    ) : (
+      <>
+        {hit.score?.toFixed(hit.score < 0.1 ? 3 : 2) ?? "–"}
+        <small>words</small>
+      </>
+    );
+  const score = scoreOf(hit);
+  const made = [hit.typeName, hit.explanationModelName, score === null ? null : `score ${formatScore(score)}`].filter(Boolean).join(" · ");
+  return (
+    <Hit address={address} measure={measure} label={hit.description} density={hit.neuron?.frac_nonzero ?? null} maximum={hit.neuron?.maxActApprox ?? null} made={made}>
+      <RecordExamples record={hit.neuron} />
+    </Hit>
+  );
+}
+
+/** The mean of an explanation's scores; null without any. */
+function scoreOf(hit: ExplanationHit): number | null {
+  const scores = hit.neuron?.explanations.find((explanation) => explanation.id === hit.id)?.scores.flatMap(({ value }) => (value === null ? [] : [value])) ?? [];
+  return scores.length === 0 ? null : scores.reduce((sum, value) => sum + value, 0) / scores.length;
+}
+
+function passes(hit: ExplanationHit, densest: number | null, leastScore: number | null): boolean {
+  const density = hit.neuron?.frac_nonzero ?? null;
+  if (densest !== null && density !== null && density * 100 > densest) return false;
+  return leastScore === null || (scoreOf(hit) ?? -1) * 100 >= leastScore;
+}
+
+type Scope = Parameters<typeof searchExplanations>[2];
+
+/** A page by what was asked; where nothing was, by meaning, or by words if meanings cannot be compared. */
+async function searched(query: string, by: ExplanationMode | null, scope: Scope, offset: number, signal: AbortSignal): Promise<Found> {
+  if (by !== null) return { ...(await searchExplanations(query, by, scope, offset, signal)), by, whyWords: null };
+  try {
+    return { ...(await searchExplanations(query, "meaning", scope, offset, signal)), by: "meaning", whyWords: null };
+  } catch (error) {
+    // Only a server that lacks the embedding model is asked again.
+    if (!(error instanceof ServerError) || error.status === 400 || error.status === 0) throw error;
+    const page = await searchExplanations(query, "words", scope, offset, signal);
+    return { ...page, by: "words", whyWords: error.message };
+  }
+}
