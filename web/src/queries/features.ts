@@ -156,9 +156,9 @@ export const PROMOTES_TOKEN = query<TokenHitRow>(`
   SELECT model_id, source_id, index, top_logits[1] AS logit, top_logit_tokens[1:4] AS promotes FROM features
   WHERE top_logit_tokens[1] = $1 OR top_logit_tokens[1] = $2 ORDER BY top_logits[1] DESC LIMIT 20`);
 
-/** Features with a clear effect on words that are neither rare nor common, to begin with: $1 model. */
+/** Features whose firing moves a word's logit most, of those that are neither rare nor common: $1 model. */
 export const SUGGESTIONS = query<TokenHitRow>(`
   SELECT model_id, source_id, index, top_logits[1] AS logit, top_logit_tokens[1:4] AS promotes FROM features
   WHERE model_id = $1 AND density BETWEEN 0.0005 AND 0.02 AND max_activation > 0
-    AND top_logit_tokens[1] ~ '^ ?[A-Za-z]{3,}$' AND top_logit_tokens[2] ~ '^ ?[A-Za-z]{3,}$'
-  ORDER BY top_logits[1] DESC NULLS LAST LIMIT 6`);
+    AND top_logit_tokens[1] ~ '^ [A-Za-z]{4,}$' AND top_logit_tokens[2] ~ '^ ?[A-Za-z]{3,}$'
+  ORDER BY top_logits[1] * max_activation DESC NULLS LAST LIMIT 14`);

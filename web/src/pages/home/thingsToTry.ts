@@ -4,7 +4,7 @@
  */
 import { isLive, type Registry } from "@/api/registry.ts";
 import { select } from "@/api/sql.ts";
-import { type FeatureAddress, featurePath, formatAddress } from "@/lib/address.ts";
+import { type FeatureAddress, featurePath, formatAddress, layerOf } from "@/lib/address.ts";
 import { sqlText } from "@/lib/snippets.ts";
 import { tokenAlone } from "@/lib/tokens.ts";
 import { SUGGESTIONS, type TokenHitRow } from "@/queries/features.ts";
@@ -21,7 +21,7 @@ export async function thingsToTry(registry: Registry, signal: AbortSignal): Prom
   const model = live ?? registry.models.find((each) => each.sources.length > 0);
   if (model === undefined) return [];
   const found = await select(SUGGESTIONS, [model.model_id], signal);
-  const feature = found[0];
+  const feature = middlemost(found, model.n_layers ?? 0);
   const address = feature === undefined ? null : addressOf(feature);
   const things: Thing[] = [];
   if (feature !== undefined && address !== null) {
@@ -36,7 +36,7 @@ export async function thingsToTry(registry: Registry, signal: AbortSignal): Prom
         kind: "steer",
         title: "Steer by it",
         detail: "the text as the model writes it, and with the feature turned up",
-        path: `/steer?${new URLSearchParams({ model: live.model_id, feature: `${formatAddress(address)}@3`, prompt: "The function returns" })}`,
+        path: `/steer?${new URLSearchParams({ model: live.model_id, feature: `${formatAddress(address)}@2`, prompt: "The function returns" })}`,
       });
     }
   }
@@ -48,6 +48,12 @@ export async function thingsToTry(registry: Registry, signal: AbortSignal): Prom
     path: `/sql?${new URLSearchParams({ q: sql, run: "1", view: "chart", x: "log_density", y: "features", colour: "source_id", mark: "line" })}`,
   });
   return things;
+}
+
+/** Of some features, one from the middle of the model: there they mean most to people. */
+function middlemost(found: readonly TokenHitRow[], layers: number): TokenHitRow | undefined {
+  const away = ({ source_id }: TokenHitRow) => Math.abs((layerOf(source_id) ?? 0) - layers / 2);
+  return found.toSorted((a, b) => away(a) - away(b))[0];
 }
 
 function addressOf({ model_id, source_id, index }: TokenHitRow): FeatureAddress {
