@@ -9,13 +9,15 @@ export interface RequestOptions {
   readonly body?: unknown;
   readonly accept?: string;
   readonly signal?: AbortSignal | undefined;
+  /** Ask as anybody may: for what a link brings. */
+  readonly withoutKey?: boolean;
 }
 
 /** Sends a request and gives the answer, whose body is yet to be read. */
 export async function send(path: string, options: RequestOptions = {}): Promise<Response> {
   const headers = new Headers({ accept: options.accept ?? "application/json" });
   const key = currentKey();
-  if (key !== "") headers.set("x-api-key", key);
+  if (key !== "" && !options.withoutKey) headers.set("x-api-key", key);
   if (options.body !== undefined) headers.set("content-type", "application/json");
   const answer = await fetch(path, {
     method: options.method ?? (options.body === undefined ? "GET" : "POST"),

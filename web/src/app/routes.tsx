@@ -25,6 +25,7 @@ export const router = createBrowserRouter([
           page("/", () => import("@/pages/home/HomePage.tsx")),
           page("/search", () => import("@/pages/search/SearchPage.tsx")),
           page("/steer/:run?", () => import("@/pages/steer/SteerPage.tsx")),
+          page("/sql", () => import("@/pages/sql/SqlPage.tsx")),
           page("/:model", () => import("@/pages/model/ModelPage.tsx")),
           page("/:model/:source", () => import("@/pages/source/SourcePage.tsx")),
           page("/:model/:source/:index", () => import("@/pages/feature/FeaturePage.tsx")),

@@ -1,0 +1,142 @@
+/**
+ * The editor: CodeMirror with Postgres' dialect, and completion of tables, columns and functions.
+ */
+import { acceptCompletion, autocompletion, type Completion, type CompletionContext } from "@codemirror/autocomplete";
+import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
+import { PostgreSQL, sql, type SQLNamespace } from "@codemirror/lang-sql";
+import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
+import { Compartment, EditorState, Prec } from "@codemirror/state";
+import { drawSelection, EditorView, highlightSpecialChars, keymap, lineNumbers, placeholder } from "@codemirror/view";
+import { tags } from "@lezer/highlight";
+import { type RefObject, useEffect, useRef } from "react";
+import { type Schema, useSchema } from "./useSchema.ts";
+
+interface Props {
+  readonly value: string;
+  readonly onChange: (value: string) => void;
+  readonly onRun: () => void;
+  /** Character that the last failure is about, from 1. */
+  readonly errorAt: number | null;
+  readonly insert: RefObject<((text: string) => void) | null>;
+}
+
+const theme = EditorView.theme({
+  "&": { fontSize: "13px", backgroundColor: "transparent", color: "var(--text)" },
+  "&.cm-focused": { outline: "none" },
+  ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.65", maxHeight: "42vh", minHeight: "128px" },
+  ".cm-content": { caretColor: "var(--text)", padding: "12px 0" },
+  ".cm-gutters": { backgroundColor: "transparent", border: "none", color: "var(--text-3)" },
+  ".cm-cursor": { borderLeftColor: "var(--text)" },
+  "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": { background: "light-dark(#d9def9, #2b3160)" },
+  ".cm-tooltip": { border: "none", borderRadius: "8px", background: "var(--surface)", color: "var(--text)", boxShadow: "var(--shadow-2)" },
+  ".cm-tooltip-autocomplete ul li": { padding: "3px 10px" },
+  ".cm-tooltip-autocomplete ul li[aria-selected]": { background: "var(--accent-soft)", color: "var(--text)" },
+  ".cm-completionDetail": { color: "var(--text-3)", fontStyle: "normal", marginLeft: "12px" },
+  ".cm-placeholder": { color: "var(--text-3)" },
+});
+
+const colours = HighlightStyle.define([
+  { tag: [tags.keyword, tags.operatorKeyword], color: "light-dark(#4338ca, #a5b4fc)" },
+  { tag: [tags.string, tags.special(tags.string)], color: "light-dark(#0b6b4a, #6ee7b7)" },
+  { tag: [tags.number, tags.bool, tags.null], color: "light-dark(#9a4d00, #fdba74)" },
+  { tag: [tags.comment], color: "var(--text-3)" },
+  { tag: [tags.typeName, tags.standard(tags.name)], color: "light-dark(#0369a1, #7dd3fc)" },
+]);
+
+export default function Editor({ value, onChange, onRun, errorAt, insert }: Props) {
+  const place = useRef<HTMLDivElement>(null);
+  const view = useRef<EditorView | null>(null);
+  const latest = useRef({ onChange, onRun });
+  const language = useRef(new Compartment());
+  const { data: schema } = useSchema();
+  useEffect(() => {
+    latest.current = { onChange, onRun };
+  });
+
+  useEffect(() => {
+    const parent = place.current;
+    if (parent === null) return;
+    const editor = new EditorView({
+      parent,
+      state: EditorState.create({
+        doc: value,
+        extensions: [
+          lineNumbers(),
+          history(),
+          drawSelection(),
+          highlightSpecialChars(),
+          bracketMatching(),
+          autocompletion({ icons: false }),
+          EditorView.lineWrapping,
+          theme,
+          syntaxHighlighting(colours),
+          placeholder("SELECT …"),
+          language.current.of(dialect(undefined)),
+          EditorView.contentAttributes.of({ "aria-label": "SQL statement", spellcheck: "false" }),
+          Prec.highest(
+            keymap.of([
+              { key: "Mod-Enter", run: () => (latest.current.onRun(), true) },
+              { key: "Tab", run: acceptCompletion },
+            ]),
+          ),
+          keymap.of([...defaultKeymap, ...historyKeymap]),
+          EditorView.updateListener.of((update) => {
+            if (update.docChanged) latest.current.onChange(update.state.doc.toString());
+          }),
+        ],
+      }),
+    });
+    view.current = editor;
+    insert.current = (text) => {
+      editor.dispatch(editor.state.replaceSelection(text));
+      editor.focus();
+    };
+    return () => editor.destroy();
+    // The editor is made once; later values are given to it below.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, []);
+
+  useEffect(() => {
+    const editor = view.current;
+    if (editor === null || editor.state.doc.toString() === value) return;
+    editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: value } });
+  }, [value]);
+
+  useEffect(() => {
+    view.current?.dispatch({ effects: language.current.reconfigure(dialect(schema)) });
+  }, [schema]);
+
+  useEffect(() => {
+    const editor = view.current;
+    if (editor === null || errorAt === null) return;
+    const at = Math.min(Math.max(errorAt - 1, 0), editor.state.doc.length);
+    editor.dispatch({ selection: { anchor: at }, scrollIntoView: true });
+  }, [errorAt]);
+
+  return <div ref={place} />;
+}
+
+function dialect(schema: Schema | undefined) {
+  const tables: SQLNamespace = Object.fromEntries(
+    (schema?.relations ?? []).map((relation) => [
+      relation.name,
+      {
+        self: { label: relation.name, type: "type", detail: relation.isView ? "view" : "table" },
+        children: relation.columns.map((column) => ({ label: column.name, detail: column.type, type: "property" })),
+      },
+    ]),
+  );
+  const functions: Completion[] = (schema?.functions ?? []).map(({ name, arguments: list }) => ({
+    label: name,
+    type: "function",
+    detail: list.length > 60 ? `${list.slice(0, 60)}…` : list,
+    apply: `${name}(`,
+  }));
+  const complete = (context: CompletionContext) => {
+    const word = context.matchBefore(/[a-z_]\w*$/i);
+    if (word === null || context.state.sliceDoc(word.from - 1, word.from) === ".") return null;
+    return { from: word.from, options: functions, validFor: /^\w*$/ };
+  };
+  const support = sql({ dialect: PostgreSQL, schema: tables, upperCaseKeywords: true });
+  return [support, support.language.data.of({ autocomplete: complete })];
+}
