@@ -13,7 +13,7 @@ const proxy = Object.fromEntries(routes.map((route) => [route, { target: server,
 const policy = [
   "default-src 'self'",
   "script-src 'self'",
-  "style-src 'self' 'unsafe-inline'",
+  "style-src 'self'",
   "img-src 'self' data: blob:",
   "connect-src 'self'",
   "worker-src 'self' blob:",

@@ -3,8 +3,9 @@
  * chosen, the first columns that fit are taken.
  */
 import * as Plot from "@observablehq/plot";
-import { useEffect, useRef, useState } from "react";
+import { useCallback } from "react";
 import { useUrlState } from "@/app/urlState.ts";
+import PlotFigure from "@/components/PlotFigure.tsx";
 import { Reason } from "@/components/Status.tsx";
 import { inert } from "@/lib/inert.ts";
 import css from "./Chart.module.css";
@@ -16,42 +17,28 @@ const MOST = 20_000;
 
 export default function Chart({ progress: { columns, rows } }: { readonly progress: Progress }) {
   const [parameters, change] = useUrlState();
-  const place = useRef<HTMLDivElement>(null);
-  const [width, setWidth] = useState(0);
-  const choice = chartChoice(columns, parameters);
-  useEffect(() => {
-    const element = place.current;
-    if (element === null) return;
-    const observer = new ResizeObserver(([entry]) => entry && setWidth(Math.floor(entry.contentRect.width)));
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, []);
-  const { x, y, colour, mark } = choice;
-  useEffect(() => {
-    const element = place.current;
-    if (element === null || width === 0 || x === null) return;
-    const drawn = rows.length > MOST ? rows.slice(0, MOST) : rows;
-    const read = (name: string | null) => {
-      const at = columns.findIndex((column) => column.name === name);
-      return at < 0 ? undefined : (row: readonly unknown[]) => plain(row[at]);
-    };
-    const channels = { x: read(x), y: read(y), stroke: read(colour), fill: read(colour) };
-    const isSeries = colour !== null;
-    const chart = Plot.plot({
-      width,
-      height: Math.max(300, Math.min(460, width * 0.5)),
-      marginLeft: 64,
-      style: { background: "transparent", fontFamily: "var(--sans)", fontSize: "12px" },
-      color: { legend: isSeries, ...colours(drawn, channels.stroke, isNumeric(columns, colour)) },
-      x: { label: x, grid: mark === "dot", tickFormat: inertTick },
-      y: { label: mark === "histogram" ? "count" : y, grid: true },
-      marks: marksOf(mark, drawn, channels, isSeries),
-    });
-    chart.setAttribute("role", "img");
-    chart.setAttribute("aria-label", `${mark} of ${y ?? "count"} over ${x}, ${drawn.length} rows`);
-    element.replaceChildren(chart);
-    return () => chart.remove();
-  }, [columns, rows, width, x, y, colour, mark]);
+  const { x, y, colour, mark } = chartChoice(columns, parameters);
+  const drawn = rows.length > MOST ? rows.slice(0, MOST) : rows;
+  const options = useCallback(
+    (width: number): Plot.PlotOptions => {
+      const rowsDrawn = rows.length > MOST ? rows.slice(0, MOST) : rows;
+      const read = (name: string | null) => {
+        const at = columns.findIndex((column) => column.name === name);
+        return at < 0 ? undefined : (row: Row) => plain(row[at]);
+      };
+      const channels = { x: read(x), y: read(y), stroke: read(colour), fill: read(colour) };
+      const isSeries = colour !== null;
+      return {
+        height: Math.max(300, Math.min(460, width * 0.5)),
+        marginLeft: 64,
+        color: { legend: isSeries, ...colours(rowsDrawn, channels.stroke, isNumeric(columns, colour)) },
+        x: { label: x, grid: mark === "dot", tickFormat: inertTick },
+        y: { label: mark === "histogram" ? "count" : y, grid: true },
+        marks: marksOf(mark, rowsDrawn, channels, isSeries),
+      };
+    },
+    [columns, rows, x, y, colour, mark],
+  );
   const names = columns.map(({ name }) => name);
   return (
     <div className={css.chart}>
@@ -72,7 +59,7 @@ export default function Chart({ progress: { columns, rows } }: { readonly progre
       </div>
       {x === null && <Reason>The answer has no column to draw.</Reason>}
       {rows.length > MOST && <Reason>The first {MOST.toLocaleString("en-US")} rows are drawn.</Reason>}
-      <div ref={place} className={css.place} />
+      {x !== null && <PlotFigure label={`${MARKS[mark]}: ${y ?? "count"} over ${x}, ${drawn.length} rows`} options={options} />}
     </div>
   );
 }

@@ -1,5 +1,8 @@
 /**
  * The editor: CodeMirror with Postgres' dialect, and completion of tables, columns and functions.
+ *
+ * It lives in a shadow root: there its styles are constructed sheets, which the content security policy
+ * allows, where in the page itself they would be inline ones, which it does not.
  */
 import { acceptCompletion, autocompletion, type Completion, type CompletionContext } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
@@ -54,10 +57,12 @@ export default function Editor({ value, onChange, onRun, errorAt, insert }: Prop
   });
 
   useEffect(() => {
-    const parent = place.current;
-    if (parent === null) return;
+    const host = place.current;
+    if (host === null) return;
+    const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
     const editor = new EditorView({
-      parent,
+      parent: root,
+      root,
       state: EditorState.create({
         doc: value,
         extensions: [
