@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Poll;
 
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
@@ -21,14 +21,34 @@ use crate::lookup::{self, Lookup};
 use crate::storage::transaction::Transaction;
 use crate::{Error, ErrorKind, Prepared, Result, Statement};
 
+/// The plan of a prepared statement. Another takes its place when settings or tables are no longer those that it was made for.
+#[derive(Debug)]
+pub(crate) struct Cached(RwLock<Arc<OpenPlan>>);
+
 /// A plan whose parameters have no values yet.
 #[derive(Debug)]
-pub(crate) struct Cached {
-    pub plan: LogicalPlan,
+struct OpenPlan {
+    plan: LogicalPlan,
     /// The look-up that it comes to, if it is one.
-    pub lookup: Option<Lookup>,
+    lookup: Option<Lookup>,
     /// Settings it was made under.
-    pub epoch: u64,
+    epoch: u64,
+}
+
+impl Cached {
+    fn new(plan: OpenPlan) -> Self {
+        Self(RwLock::new(Arc::new(plan)))
+    }
+
+    /// The plan, if it was made under the settings `epoch`.
+    fn made_under(&self, epoch: u64) -> Option<Arc<OpenPlan>> {
+        let plan = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        (plan.epoch == epoch).then_some(plan)
+    }
+
+    fn replace(&self, plan: OpenPlan) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(plan);
+    }
 }
 
 /// Plans `statement` in `session`.
@@ -45,7 +65,8 @@ pub(crate) async fn prepare(
             prepared.schema = Some(names::visible(inferred.plan.schema().inner()));
             prepared.parameters = inferred.parameters;
             let lookup = recognize(session, &transaction, &inferred.plan).await?;
-            prepared.plan = Some(Arc::new(Cached { plan: inferred.plan, lookup, epoch: inferred.epoch }).into());
+            let plan = OpenPlan { plan: inferred.plan, lookup, epoch: inferred.epoch };
+            prepared.plan = Some(Arc::new(Cached::new(plan)).into());
         }
         Command::Change(change) => {
             let statement = changes::for_planner(session, &transaction, &change.statement).await?;
@@ -89,12 +110,13 @@ pub(crate) async fn look_up(
     parameters: &[ScalarValue],
 ) -> Result<Option<RecordBatch>> {
     let planner = session.planner()?;
-    let Some(cached) = prepared.plan.as_ref().filter(|cached| cached.epoch == planner.epoch()) else { return Ok(None) };
-    if cached.lookup.is_none() || !session.vars().is_on("latentdb.lookups") {
+    let cached = prepared.plan.as_ref().and_then(|cached| cached.made_under(planner.epoch()));
+    let Some(cached) = cached.filter(|cached| cached.lookup.is_some()) else { return Ok(None) };
+    if !session.vars().is_on("latentdb.lookups") {
         return Ok(None);
     }
     let values = cast_parameters(prepared, parameters.to_vec())?;
-    let (cached, transaction) = (Arc::clone(cached), Arc::clone(transaction));
+    let transaction = Arc::clone(transaction);
     let mut run = Box::pin(async move {
         match &cached.lookup {
             Some(lookup) => lookup.run(&transaction, planner.base(), &values).await,
@@ -267,15 +289,19 @@ pub(crate) async fn bind(
 ) -> Result<(LogicalPlan, Arc<SessionState>)> {
     let values = cast_parameters(prepared, parameters)?.into_iter().map(ScalarAndMetadata::from).collect();
     let planner = session.planner()?;
-    let reusable = match &prepared.plan {
-        Some(cached) if cached.epoch == planner.epoch() => rebase::rebase(&cached.plan, transaction)?,
-        _ => None,
+    let reusable = match prepared.plan.as_ref().and_then(|cached| cached.made_under(planner.epoch())) {
+        Some(cached) => rebase::rebase(&cached.plan, transaction)?,
+        None => None,
     };
     let (plan, state) = match reusable {
         Some(plan) => (plan, Arc::new(planner.state(transaction, Default::default()))),
         None => {
             let types: Vec<Option<DataType>> = prepared.parameters.iter().cloned().map(Some).collect();
             let planned = on_query_threads(session, transaction, query.clone(), fields(&types)).await?;
+            if let Some(cached) = &prepared.plan {
+                let lookup = recognize(session, transaction, &planned.plan).await?;
+                cached.replace(OpenPlan { plan: planned.plan.clone(), lookup, epoch: planner.epoch() });
+            }
             (planned.plan, planned.state)
         }
     };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake_core::kernel::{Action, Transaction as AppTransaction};
 use deltalake_core::logstore::LogStoreRef;
@@ -200,6 +200,14 @@ impl Table {
     /// Whether lists and floats of this table are written with dictionaries.
     pub(crate) fn dictionaries(&self) -> bool {
         schema::delta_table(&self.name).is_none_or(|definition| definition.dictionaries)
+    }
+
+    /// Whether a column holds vectors: they share nothing with each other, and a few are read at a time. What lists of reals
+    /// are in tables that users make is not known, but this is what they are made for.
+    pub(crate) fn holds_vectors(&self, column: &Field) -> bool {
+        let is_of_reals =
+            matches!(column.data_type(), DataType::List(element) if *element.data_type() == DataType::Float32);
+        is_of_reals && (schema::delta_table(&self.name).is_none() || column.name() == "embedding")
     }
 
     /// Rows of a page in files of this table.

@@ -29,6 +29,8 @@ use crate::{Error, ErrorKind, Result};
 pub(crate) const TARGET_FILE_BYTES: u64 = 256 << 20;
 /// Rows of a row group: half a million keeps the memory of a writer bounded.
 const ROW_GROUP_ROWS: usize = 512 * 1024;
+/// Bytes of a page of vectors, of which a search reads a few here and there.
+const VECTOR_PAGE_BYTES: usize = 64 << 10;
 
 /// Writes `batches` as one file (none if there are no rows), sorted by the table's sort key.
 pub(crate) async fn write_rows(table: &Table, batches: Vec<RecordBatch>) -> Result<Vec<Add>> {
@@ -140,9 +142,12 @@ fn properties(table: &Table, snapshot: &TableSnapshot) -> WriterProperties {
                     .set_column_dictionary_enabled(path.clone(), false)
                     .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
             }
-            DataType::List(element) if !dictionaries => {
+            DataType::List(element) if !dictionaries || table.holds_vectors(field) => {
                 let path = ColumnPath::new(vec![name.to_owned(), "list".to_owned(), "element".to_owned()]);
                 builder = builder.set_column_dictionary_enabled(path.clone(), false);
+                if table.holds_vectors(field) {
+                    builder = builder.set_column_data_page_size_limit(path.clone(), VECTOR_PAGE_BYTES);
+                }
                 if *element.data_type() == DataType::Float32 {
                     // Exponents beside exponents: they compress where whole floats do not.
                     builder = builder.set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT);

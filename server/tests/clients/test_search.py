@@ -94,7 +94,17 @@ def test_explanations_are_searched_by_words_over_http(sample: Database):
         assert status == 200 and all(one["layer"] == source for one in here["results"])
         status, _ = post(server, "/api/explanation/search-model", {"modelId": model, "query": word, "mode": "words"})
         assert status == 200
+        with psycopg.connect(server.dsn, autocommit=True) as connection:
+            connection.execute("UPDATE source_sets SET release_id = 'mine' WHERE model_id = %s AND set_id = "
+                               "(SELECT set_id FROM sources WHERE model_id = %s AND source_id = %s)", [model, model, source])  # fmt: skip
+        body = {"releaseName": "mine", "query": word, "mode": "words"}
+        status, released = post(server, "/api/explanation/search-release", body)
+        assert status == 200 and released["results"], released
+        assert {one["layer"] for one in released["results"]} == {source}
+        status, answer = post(server, "/api/explanation/search-release", body | {"releaseName": "nobody's"})
+        assert status == 404 and "nobody's" in answer["message"]
         for path, body in [
+            ("/api/explanation/search-release", {"query": word}),
             ("/api/explanation/search-all", {"query": "ab"}),
             ("/api/explanation/search", {"query": word, "modelId": model}),
             ("/api/explanation/search-model", {"query": word}),
