@@ -56,6 +56,9 @@ pub(crate) fn state(
     for function in functions::plain() {
         state.register_udf(function)?;
     }
+    for function in functions::aggregates() {
+        state.register_udaf(function)?;
+    }
     for function in search::functions() {
         state.register_udf(function)?;
     }

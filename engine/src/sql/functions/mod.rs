@@ -8,6 +8,7 @@ mod address;
 mod columns;
 mod densify;
 mod function;
+mod principal;
 mod rows;
 mod sleep;
 #[cfg(test)]
@@ -16,7 +17,7 @@ mod text;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub(crate) use function::Function;
 
@@ -34,4 +35,9 @@ pub(crate) fn register(functions: &Functions) {
 /// The functions without named parameters.
 pub(crate) fn plain() -> Vec<Arc<ScalarUDF>> {
     text::functions().into_iter().chain([sleep::pg_sleep()]).map(Arc::new).collect()
+}
+
+/// The aggregates.
+pub(crate) fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    vec![Arc::new(principal::principal_component())]
 }
