@@ -156,7 +156,7 @@ fn check_name(name: &str, what: &str) -> Result<()> {
         .with_hint("ids are of letters, digits, hyphens, underscores and full stops"))
 }
 
-async fn require_model(session: &Session, model: &str) -> Result<()> {
+pub(crate) async fn require_model(session: &Session, model: &str) -> Result<()> {
     let rows = execute(session, "SELECT 1 FROM models WHERE model_id = $1", &[ScalarValue::from(model)]).await?;
     if rows > 0 {
         return Ok(());
@@ -166,7 +166,7 @@ async fn require_model(session: &Session, model: &str) -> Result<()> {
 }
 
 /// Runs one statement; the number of rows it gave.
-async fn execute(session: &Session, sql: &str, values: &[ScalarValue]) -> Result<usize> {
+pub(crate) async fn execute(session: &Session, sql: &str, values: &[ScalarValue]) -> Result<usize> {
     let mut statements = session.parse(sql)?;
     let statement = statements.pop().ok_or_else(|| Error::new(ErrorKind::Internal, "no statement"))?;
     let prepared = session.prepare(&statement, &[]).await?;

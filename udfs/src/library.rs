@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use latentdb_engine::{
     Engine, Error, ErrorKind, ModelFunction, ModelRequest, ModelService, RepeatedQuery, Result, ScalarValue,
 };
+use latentdb_runtime::lens::JacobianLens;
 use latentdb_runtime::service::{ModelKey, Service, ServiceOptions, SourceKey, Worker};
 use latentdb_runtime::source::Source;
 
@@ -26,6 +27,7 @@ use crate::functions;
 use crate::hints::SourceHints;
 use crate::hub::{Downloads, Hub, Unwatched, Wanted};
 use crate::layouts::LayoutFeatures;
+use crate::lenses::Lenses;
 use crate::location::Location;
 use crate::user_vectors::{StoredVector, UserVectors, VECTORS};
 
@@ -47,6 +49,7 @@ struct Inner {
     densities: RepeatedQuery,
     largest: RepeatedQuery,
     vectors: UserVectors,
+    lenses: Lenses,
     embedder: Embedder,
 }
 
@@ -99,6 +102,7 @@ impl Models {
             densities: lookup(DENSE),
             largest: lookup(LARGEST),
             vectors: UserVectors::new(engine),
+            lenses: Lenses::new(engine),
             embedder: Embedder::from_environment(),
         };
         let models = Self { inner: Arc::new(inner) };
@@ -132,6 +136,18 @@ impl Models {
             Error::new(ErrorKind::InvalidValue, format!("the weights of model {model} are not here"))
                 .with_hint(format!("latentdb model add {model} DIR says where they are"))
         })
+    }
+
+    /// Whether a Jacobian lens of a model was added.
+    pub(crate) async fn has_jacobian_lens(&self, model: &str) -> Result<bool> {
+        Ok(self.inner.lenses.find(model).await?.is_some())
+    }
+
+    /// The Jacobian lens of a model.
+    pub(crate) async fn jacobian_lens(&self, model: &str) -> Result<Arc<JacobianLens>> {
+        let location = self.inner.lenses.location(model).await?;
+        let path = self.fetch(&location, Wanted::Source).await?;
+        self.blocking(move |service| service.lens(&path)).await
     }
 
     /// The vectors of some texts' meanings.

@@ -83,6 +83,7 @@ pub const DELTA_TABLES: &[&TableDefinition] = &[
     &dashboards::EXPLANATION_SCORES,
     &dashboards::FEATURES,
     &registry::VECTORS,
+    &registry::LENSES,
     &registry::GRAPHS,
     &registry::EVALS,
     &registry::SOURCES,

@@ -1,6 +1,6 @@
-//! What there is: models, releases, source sets, sources, steering vectors, graphs, evals.
+//! What there is: models, their lenses, releases, source sets, sources, steering vectors, graphs, evals.
 
-use super::ColumnType::{BigInt, Boolean, Double, Integer, Json, Real, Reals, Text, Texts, Timestamp};
+use super::ColumnType::{BigInt, Boolean, Double, Integer, Integers, Json, Real, Reals, Text, Texts, Timestamp};
 use super::{TableDefinition, optional, required};
 
 /// Language models.
@@ -130,6 +130,24 @@ pub(super) const VECTORS: TableDefinition = TableDefinition {
         optional("default_strength", Real, "Steering strength to start from"),
         optional("owner", Text, "User who made it"),
         optional("created_at", Timestamp, "When it was made"),
+    ],
+};
+
+/// Jacobian lenses.
+pub(super) const LENSES: TableDefinition = TableDefinition {
+    name: "lenses",
+    comment: "Jacobian lenses of models: where the file is with the average Jacobian of each layer",
+    primary_key: &["model_id"],
+    sort_key: &["model_id"],
+    lookup_columns: 1,
+    dictionaries: true,
+    page_rows: 1024,
+    columns: &[
+        required("model_id", Text, "Model that it is a lens of"),
+        required("weights_uri", Text, "Where the file is: a path or hf:org/repo/path"),
+        optional("layers", Integers, "Layers that have a Jacobian"),
+        optional("n_prompts", Integer, "Prompts that the Jacobians are averages over"),
+        optional("created_at", Timestamp, "When it was added"),
     ],
 };
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Subcommand;
 use latentdb_datasets::registry::Registry;
 use latentdb_engine::{Error, ErrorKind, SessionOptions};
-use latentdb_udfs::{Downloads, Location, add_model};
+use latentdb_udfs::{Downloads, Location, add_lens, add_model};
 
 use super::database::{self, Purpose};
 use super::format::OutputFormat;
@@ -36,6 +36,22 @@ Examples:
         #[arg(value_name = "FROM")]
         from: Option<String>,
     },
+    /// Add a model's Jacobian lens, in place of the one that it has
+    #[command(after_help = "\
+A Jacobian lens is one file with a matrix for each layer: {\"J\": {layer: matrix}} in a .pt file, or tensors J.0, J.1, … in a
+.safetensors file. Those that Neuronpedia publishes are in hf:neuronpedia/jacobian-lens.
+
+Examples:
+  latentdb model lens my-model ./my-model_jacobian_lens.pt --data ./mydb
+  latentdb model lens qwen3-4b \\
+    hf:neuronpedia/jacobian-lens/qwen3-4b/jlens/Salesforce-wikitext/Qwen3-4B_jacobian_lens.pt --data ./mydb")]
+    Lens {
+        /// Model id
+        model: String,
+        /// The file, or hf:ORG/REPO[@REVISION]/FILE
+        #[arg(value_name = "FROM")]
+        from: String,
+    },
     /// List the models
     #[command(after_help = "Examples:\n  latentdb model list --data ./mydb")]
     List {
@@ -51,6 +67,7 @@ const LIST: &str =
 pub(super) async fn run(global: &Global, action: ModelAction) -> CliResult {
     match action {
         ModelAction::Add { id, from } => add(global, &id, from.as_deref()).await,
+        ModelAction::Lens { model, from } => lens(global, &model, &from).await,
         ModelAction::List { format } => list(global, LIST, format).await,
     }
 }
@@ -67,6 +84,19 @@ async fn add(global: &Global, id: &str, from: Option<&str>) -> CliResult {
     engine.close().await?;
     let config = added?.config;
     println!("{id}: {}, {} layers of width {}", config.family, config.n_layers, config.d_model);
+    Ok(())
+}
+
+async fn lens(global: &Global, model: &str, from: &str) -> CliResult {
+    let location: Location = from.parse()?;
+    let engine = database::open(global, Purpose::Write).await?;
+    let shown: Arc<dyn Downloads> = Arc::new(Shown::on_stderr());
+    let added = interruptible(add_lens(&engine, model, &location, &shown)).await;
+    drop(shown);
+    engine.close().await?;
+    let added = added?;
+    let prompts = added.n_prompts.map_or(String::new(), |count| format!(", averaged over {count} prompts"));
+    println!("{model}: Jacobians of {} layers{prompts}", added.layers.len());
     Ok(())
 }
 

@@ -18,6 +18,7 @@ DEMO = REPOSITORY / "datasets" / "demo"
 PROMPT = "The iterator returns"
 FEATURE = {"source": "3-res", "index": 5, "strength": 40}
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+THINKING = TEMPLATE + "{% if enable_thinking %}<think>\n{% else %}<think>\n\n</think>\n\n{% endif %}"
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,10 @@ def server(tmp_path_factory) -> Server:
     (chatty / "chat_template.jinja").write_text(TEMPLATE)
     database.run("model", "add", "chatty", str(chatty))
     database.run("source", "add", "chatty/3-res", str(DEMO / "sources" / "3-res"))
+    thinker = folder / "thinker"
+    shutil.copytree(DEMO / "model", thinker)
+    (thinker / "chat_template.jinja").write_text(THINKING)
+    database.run("model", "add", "thinker", str(thinker))
     database.environment["KEY"] = database.run("key", "add").stdout.strip()
     with database.serve() as running:
         yield running
@@ -56,7 +61,7 @@ def post(server: Server, path: str, body: dict) -> requests.Response:
 
 
 def test_models_and_completions_of_the_openai_client(server: Server, client: openai.OpenAI):
-    assert [model.id for model in client.models.list()] == ["chatty", "docs-3m"]
+    assert [model.id for model in client.models.list()] == ["chatty", "docs-3m", "thinker"]
     (text, tokens, _, logprobs, reason) = generated(server, "%s, max_tokens => 12", PROMPT)
     answer = client.completions.create(model="docs-3m", prompt=PROMPT, max_tokens=12, temperature=0, logprobs=3)
     choice = answer.choices[0]
@@ -96,6 +101,31 @@ def test_conversations_of_the_openai_client_steered_too(client: openai.OpenAI):
     assert none.choices[0].message.content == text
     steered = client.chat.completions.create(**asked, extra_body={"steering": [FEATURE]})
     assert steered.choices[0].message.content != text
+
+
+def test_what_is_thought_is_told_from_the_answer(server: Server, client: openai.OpenAI):
+    messages = [{"role": "user", "content": "What is a vector?"}]
+    asked = {"model": "thinker", "messages": messages, "max_tokens": 10, "temperature": 0}
+    plain = client.chat.completions.create(**asked).choices[0].message
+    assert plain.content and plain.reasoning_content is None
+    # This model never ends its thoughts.
+    for extra in ({"enable_thinking": True}, {"chat_template_kwargs": {"enable_thinking": True}}):
+        thought = client.chat.completions.create(**asked, extra_body=extra).choices[0].message
+        assert thought.content == "" and thought.reasoning_content
+    deltas = [piece.choices[0].delta for piece in client.chat.completions.create(**asked, stream=True, extra_body=extra)]
+    assert "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas) == thought.reasoning_content
+    assert not any(delta.content for delta in deltas)
+
+    body = steering(modelId="thinker", features=[], defaultChatMessages=messages, steeredChatMessages=messages,
+                    steer_special_tokens=True, n_tokens=10, enable_thinking=True)  # fmt: skip
+    answer = post(server, "/api/steer-chat", body).json()["DEFAULT"]
+    turn = answer["chatTemplate"][-1]
+    assert (turn["content"], turn["reasoning_content"]) == ("", thought.reasoning_content)
+    assert answer["raw"].startswith("user: What is a vector?\nassistant: <think>\n")
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        sql = "SELECT text, thinking FROM chat('thinker', %s, max_tokens => 10, enable_thinking => %s)"
+        assert connection.execute(sql, [json.dumps(messages), True]).fetchone() == ("", thought.reasoning_content)
+        assert connection.execute(sql, [json.dumps(messages), False]).fetchone() == (plain.content, None)
 
 
 def test_what_openai_clients_may_not_ask(client: openai.OpenAI):

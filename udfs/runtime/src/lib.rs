@@ -11,6 +11,7 @@ pub mod eval;
 pub mod generate;
 mod lanes;
 pub mod layout;
+pub mod lens;
 pub mod model;
 pub mod ops;
 mod point;

@@ -6,7 +6,8 @@ use arrow::array::{ArrayRef, Float32Builder, Int32Builder, StringBuilder};
 use arrow::datatypes::{DataType, Fields};
 use async_trait::async_trait;
 use latentdb_engine::{FunctionParameter, ModelFunction, Result, Volatility};
-use latentdb_runtime::ops::{Logits as Pass, TokenLogit};
+use latentdb_runtime::lens::TokenLogit;
+use latentdb_runtime::ops::Logits as Pass;
 
 use super::prompts::{InOrder, tokens};
 use super::{Operation, model, prepend_bos, text};

@@ -5,9 +5,10 @@ use latentdb_engine::Result;
 use latentdb_runtime::generate::{Event, Generation, Request, Sampling, Stop};
 use latentdb_runtime::model::Model;
 use latentdb_runtime::service::Worker;
-use latentdb_runtime::tokens::{Bos, Message};
+use latentdb_runtime::tokens::{Bos, ChatOptions, Message};
 
 use super::steering::Steering;
+use super::thoughts::Thoughts;
 use crate::failure::from_runtime;
 use crate::library::Models;
 
@@ -22,7 +23,14 @@ pub enum Prompt {
         prepend_bos: bool,
     },
     /// A conversation, which the model's chat template makes a text of.
-    Chat(Vec<Message>),
+    Chat {
+        /// What has been said.
+        messages: Vec<Message>,
+        /// How it becomes a text.
+        options: ChatOptions,
+    },
+    /// Tokens as they are.
+    Tokens(Vec<u32>),
 }
 
 /// A request for a text.
@@ -53,6 +61,7 @@ pub struct Started {
     pub prompt_tokens: usize,
     /// The text as it grows. Dropping it cancels.
     pub generation: Generation,
+    thoughts: Thoughts,
     worker: Worker,
 }
 
@@ -63,6 +72,11 @@ impl Started {
     /// What the pass failed with; nothing follows an error.
     pub async fn next(&mut self) -> Result<Option<Event>> {
         self.generation.next().await.transpose().map_err(from_runtime)
+    }
+
+    /// Tells what is thought in the text from what is answered, if it is an answer in a conversation.
+    pub fn thoughts(&self) -> Thoughts {
+        self.thoughts.clone()
     }
 
     /// The text of a token.
@@ -90,6 +104,10 @@ impl Models {
                 Some(steering) => self.interventions(&worker, &request.model, steering).await?,
                 None => Vec::new(),
             };
+            let thoughts = match &request.prompt {
+                Prompt::Chat { .. } => Thoughts::after(&prompt),
+                Prompt::Text { .. } | Prompt::Tokens(_) => Thoughts::none(),
+            };
             let prompt_tokens = tokens.len();
             let asked = Request {
                 prompt: tokens,
@@ -98,20 +116,25 @@ impl Models {
                 stop: Stop { strings: request.stop.clone(), tokens: None },
                 logprobs: request.logprobs,
                 interventions,
+                readout: None,
+                patterns: None,
             };
             let generation = worker.generate(asked).await.map_err(from_runtime)?;
-            Ok(Started { prompt, prompt_tokens, generation, worker })
+            Ok(Started { prompt, prompt_tokens, generation, thoughts, worker })
         })
     }
 }
 
 /// The prompt as text and as tokens. A template says itself where its BOS token goes.
-fn tokens(model: &Model, prompt: &Prompt) -> Result<(String, Vec<u32>)> {
+pub(super) fn tokens(model: &Model, prompt: &Prompt) -> Result<(String, Vec<u32>)> {
     let tokenizer = model.tokenizer();
     let (text, bos) = match prompt {
         Prompt::Text { text, prepend_bos: true } => (text.clone(), Bos::Prepend),
         Prompt::Text { text, prepend_bos: false } => (text.clone(), Bos::Omit),
-        Prompt::Chat(messages) => (tokenizer.apply_chat(messages, true).map_err(from_runtime)?, Bos::Omit),
+        Prompt::Chat { messages, options } => {
+            (tokenizer.apply_chat(messages, *options).map_err(from_runtime)?, Bos::Omit)
+        }
+        Prompt::Tokens(tokens) => return Ok((tokenizer.decode(tokens).map_err(from_runtime)?, tokens.clone())),
     };
     let tokens = tokenizer.encode(&text, bos).map_err(from_runtime)?;
     Ok((text, tokens))

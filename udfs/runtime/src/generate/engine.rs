@@ -9,10 +9,10 @@ use candle_core::Tensor;
 use super::options::{Gauges, GenerationOptions};
 use super::sequence::Sequence;
 pub(crate) use super::sequence::Ticket;
-use crate::Result;
-use crate::model::{Batch, Cache, LogitRows, Model, Until};
+use crate::model::{Batch, Cache, Capture, LogitRows, Model, Until};
 use crate::ops::with_values;
-use crate::steer::SteerTap;
+use crate::steer::{Frozen, SteerTap};
+use crate::{Error, ErrorKind, Result};
 
 /// Longest piece of a prompt that is read as a step is.
 const FEW: usize = 8;
@@ -139,15 +139,37 @@ fn forward(model: &Model, sequences: &mut [&mut Sequence], most: usize) -> Resul
     let batch = Batch::new(&tokens)?;
     let mut cache = Cache::of(sequences.iter_mut().map(|sequence| std::mem::take(&mut sequence.cache)).collect());
     let lengths = cache.lengths();
-    let steered = sequences.iter().zip(lengths).map(|(sequence, start)| sequence.steered(start)).collect();
-    let mut tap = SteerTap::new(steered);
+    let steered = sequences.iter().zip(&lengths).map(|(sequence, start)| sequence.steered(*start)).collect();
+    let watched = Capture::new(sequences.iter().flat_map(|sequence| sequence.watched()));
+    let frozen = sequences.iter().zip(&lengths).map(|(sequence, start)| (sequence.patterns(), *start)).collect();
+    let mut tap = ((SteerTap::new(steered), Frozen::new(frozen)), watched);
     let logits = match is_short {
         true => model.step(&batch, &mut cache, &mut tap),
         false => model.forward_cached(&batch, &mut cache, &mut tap, Until::Logits(LogitRows::Last)),
     };
-    drop(tap);
+    let (steering, watched) = tap;
+    drop(steering);
     for (sequence, own) in sequences.iter_mut().zip(cache.into_sequences()) {
         sequence.cache = own;
     }
-    logits?.ok_or_else(|| crate::Error::new(crate::ErrorKind::Internal, "a pass ended before its logits"))
+    let logits = logits?.ok_or_else(|| internal("a pass ended before its logits"))?;
+    tell(model, sequences, &batch, &lengths, &watched);
+    Ok(logits)
+}
+
+/// Lets each text tell what is read out of it in a batch, of which it had `lengths` tokens before. One that cannot fails alone.
+fn tell(model: &Model, sequences: &mut [&mut Sequence], batch: &Batch, lengths: &[usize], watched: &Capture) {
+    for ((sequence, rows), start) in sequences.iter_mut().zip(batch.sequences()).zip(lengths) {
+        let stream = |point| {
+            let all = watched.get(point).ok_or_else(|| internal("a pass did not show what was asked for"))?;
+            Ok(all.narrow(0, rows.start, rows.len())?)
+        };
+        if let Err(error) = sequence.read(model, *start, rows.len(), stream) {
+            sequence.fail(error);
+        }
+    }
+}
+
+fn internal(message: &str) -> Error {
+    Error::new(ErrorKind::Internal, message)
 }

@@ -4,10 +4,11 @@ use std::task::{Context, Poll};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::lens::PositionReadout;
 use crate::{Error, ErrorKind, Result};
 
-/// A text that is being generated. Dropping it cancels. Events never outnumber the tokens asked for by more than one, so a
-/// slow reader holds nobody up.
+/// A text that is being generated. Dropping it cancels. Events never outnumber the tokens asked for by more than one, and where
+/// something is read out the positions twice, so a slow reader holds nobody up.
 #[derive(Debug)]
 pub struct Generation {
     events: UnboundedReceiver<Result<Event>>,
@@ -19,6 +20,8 @@ pub struct Generation {
 pub enum Event {
     /// A token is added.
     Token(Token),
+    /// The model has read a token: what it is thought to say next.
+    Read(Read),
     /// The text is whole; nothing follows.
     Finish(Finish),
 }
@@ -35,6 +38,17 @@ pub struct Token {
     pub logprob: Option<f32>,
     /// The likeliest tokens with their log-probabilities, likeliest first; as many as asked for.
     pub top: Vec<(u32, f32)>,
+}
+
+/// What was read out at a position.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// Position, from 0.
+    pub position: usize,
+    /// The token there.
+    pub token: u32,
+    /// What it says.
+    pub said: PositionReadout,
 }
 
 /// How a text ended.
@@ -90,7 +104,7 @@ impl Generation {
         let next = self.events.poll_recv(context);
         next.map(|event| {
             let event = event.unwrap_or_else(|| Err(Error::new(ErrorKind::Internal, "the model's worker is gone")));
-            self.is_over = !matches!(event, Ok(Event::Token(_)));
+            self.is_over = !matches!(event, Ok(Event::Token(_) | Event::Read(_)));
             Some(event)
         })
     }
@@ -107,6 +121,7 @@ impl Generation {
                     text.push_str(&token.text);
                     tokens.push(token);
                 }
+                Event::Read(_) => {}
                 Event::Finish(finish) => {
                     text.push_str(&finish.text);
                     return Ok(Completion { tokens, text, reason: finish.reason });

@@ -15,7 +15,7 @@ mod stops;
 mod text;
 
 pub(crate) use engine::{Engine, Ticket};
-pub use handle::{Completion, Event, Finish, FinishReason, Generation, Token};
+pub use handle::{Completion, Event, Finish, FinishReason, Generation, Read, Token};
 pub(crate) use options::Gauges;
 pub use options::{GenerationOptions, GenerationStatus};
 pub use request::{Request, Sampling, Stop};

@@ -1,6 +1,9 @@
 //! What a caller asks to have generated.
 
-use crate::steer::Intervention;
+use std::sync::Arc;
+
+use crate::lens::Readout;
+use crate::steer::{Intervention, Patterns};
 
 /// A prompt to be continued.
 #[derive(Debug, Clone)]
@@ -19,6 +22,11 @@ pub struct Request {
     pub logprobs: Option<usize>,
     /// What is changed in the model, in order.
     pub interventions: Vec<Intervention>,
+    /// What is read out at each position, the prompt's too, and that of the token that ends the text. With one, the last token
+    /// is read as well.
+    pub readout: Option<Readout>,
+    /// Attention weights that the prompt is read with, in the place of its own.
+    pub patterns: Option<Arc<Patterns>>,
 }
 
 impl Request {
@@ -31,6 +39,8 @@ impl Request {
             stop: Stop::default(),
             logprobs: None,
             interventions: Vec::new(),
+            readout: None,
+            patterns: None,
         }
     }
 }

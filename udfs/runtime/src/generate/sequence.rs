@@ -1,19 +1,22 @@
 //! A text that is growing.
 
-use candle_core::DType;
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::handle::{Event, Finish, FinishReason, Token};
+use super::handle::{Event, Finish, FinishReason, Read, Token};
 use super::options::GenerationOptions;
 use super::request::Request;
 use super::sampler::{Choice, Sampler};
 use super::stops::{Piece, Stops};
 use super::text::Decoder;
+use crate::lens::Readout;
 use crate::model::{Model, SequenceCache};
-use crate::steer::{Plan, Steered};
+use crate::steer::{Patterns, Plan, Steered};
 use crate::tokens::Tokenizer;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Point, Result};
 
 /// A text from its admission to its end.
 #[derive(Debug)]
@@ -29,6 +32,10 @@ pub(super) struct Sequence {
     stops: Stops,
     stop_tokens: Vec<u32>,
     logprobs: Option<usize>,
+    readout: Option<Readout>,
+    patterns: Option<Arc<Patterns>>,
+    /// How it ends, once its last tokens have been read.
+    last: Option<Finish>,
     /// Tokens that may still be generated.
     room: usize,
     /// Whether its prompt has been read.
@@ -94,7 +101,7 @@ fn check(model: &Model, request: &Request, options: &GenerationOptions) -> Resul
         return bad("the prompt has no tokens".to_owned(), "give it some text, or let a BOS token be put in front");
     }
     model.check_tokens(&request.prompt)?;
-    if tokens >= longest {
+    if tokens > longest || (tokens == longest && request.max_tokens > 0) {
         let message =
             format!("the prompt has {tokens} tokens, which leaves no room in the model's context of {longest}");
         return bad(message, "cut the prompt");
@@ -134,6 +141,9 @@ impl Sequence {
             reserved,
             stop_tokens,
             logprobs: request.logprobs,
+            readout: request.readout,
+            patterns: request.patterns,
+            last: None,
             room,
             has_read: false,
             is_over: false,
@@ -162,13 +172,50 @@ impl Sequence {
         self.has_read
     }
 
+    /// The attention weights that its prompt is read with.
+    pub(super) fn patterns(&self) -> Option<&Patterns> {
+        self.patterns.as_deref()
+    }
+
+    /// The points that it wants to see.
+    pub(super) fn watched(&self) -> impl Iterator<Item = Point> {
+        self.readout.iter().flat_map(Readout::points)
+    }
+
+    /// Tells what the model has read: the next `tokens`, of which the first has position `start`. `stream` gives their values.
+    pub(super) fn read(
+        &self,
+        model: &Model,
+        start: usize,
+        tokens: usize,
+        stream: impl Fn(Point) -> Result<Tensor>,
+    ) -> Result<()> {
+        let Some(readout) = &self.readout else { return Ok(()) };
+        let skipped = readout.from.saturating_sub(start).min(tokens);
+        if skipped == tokens {
+            return Ok(());
+        }
+        let all = readout.read(model, |point| Ok(stream(point)?.narrow(0, skipped, tokens - skipped)?))?;
+        let positions = (start + skipped)..(start + tokens);
+        for ((position, token), said) in positions.zip(self.unread.iter().skip(skipped)).zip(all) {
+            self.send(Event::Read(Read { position, token: *token, said }));
+        }
+        Ok(())
+    }
+
     /// What is changed in its rows, of which the first has position `start`.
     pub(super) fn steered(&self, start: usize) -> Steered<'_> {
         Steered { plan: &self.plan, start }
     }
 
-    /// Chooses the next token by its logits `[V]`.
+    /// Chooses the next token by its logits `[V]`, unless the text ends here.
     pub(super) fn choose(&mut self, tokenizer: &Tokenizer, logits: &mut [f32]) {
+        if self.is_over {
+            return;
+        }
+        if let Some(finish) = self.last.take() {
+            return self.finish(finish);
+        }
         if !logits.iter().any(|logit| logit.is_finite()) {
             return self.fail(
                 Error::new(ErrorKind::InvalidInput, "the model's logits are not numbers any more")
@@ -184,6 +231,9 @@ impl Sequence {
     fn accept(&mut self, tokenizer: &Tokenizer, choice: Choice) -> Result<()> {
         let Choice { token, logprob, top } = choice;
         if self.stop_tokens.contains(&token) {
+            if self.readout.is_some() {
+                self.unread.push(token);
+            }
             return self.flush(tokenizer, FinishReason::Stop(token));
         }
         let piece = self.decoder.push(tokenizer, token)?;
@@ -215,9 +265,19 @@ impl Sequence {
         Ok(())
     }
 
+    /// Ends the text: at once, or once what the model has not seen is read out.
     fn end(&mut self, reason: FinishReason, text: String) {
+        let finish = Finish { reason, text };
+        if self.readout.is_some() && !self.unread.is_empty() {
+            self.last = Some(finish);
+        } else {
+            self.finish(finish);
+        }
+    }
+
+    fn finish(&mut self, finish: Finish) {
         self.is_over = true;
-        self.send(Event::Finish(Finish { reason, text }));
+        self.send(Event::Finish(finish));
     }
 
     /// Ends the text with an error.

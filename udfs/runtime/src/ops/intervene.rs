@@ -1,13 +1,11 @@
 //! `intervene`: logits of a prompt with and without interventions, without generating anything.
 
-use std::collections::HashMap;
-
 use candle_core::Tensor;
 
 use super::matrix::with_values;
-use crate::model::{Batch, LogitRows, Model, Tap, Until};
-use crate::steer::{Intervention, Limits, Plan, SteerTap, Steered};
-use crate::{Error, ErrorKind, Place, Point, Result};
+use crate::model::{Batch, LogitRows, Model, Until};
+use crate::steer::{Frozen, Intervention, Limits, Patterns, Plan, SteerTap, Steered};
+use crate::{Error, ErrorKind, Result};
 
 /// The operation. It is two passes of which the second may depend on the first, and so no [`Pass`](crate::service::Pass): run it
 /// with [`Worker::alone`](crate::service::Worker::alone).
@@ -53,9 +51,9 @@ impl Intervene {
             return Ok(Intervened { changed: plain.clone(), plain });
         }
         let steer = SteerTap::new(vec![Steered { plan: &plan, start: 0 }]);
-        patterns.are_put_back = true;
+        let frozen = Frozen::new(vec![(Some(&patterns), 0)]);
         let changed = match self.freeze_attention {
-            true => model.forward(&batch, &mut (steer, patterns), until)?,
+            true => model.forward(&batch, &mut (steer, frozen), until)?,
             false => model.forward(&batch, &mut { steer }, until)?,
         };
         Ok(Intervened { plain, changed: self.rows(changed)? })
@@ -77,30 +75,5 @@ impl Intervene {
             let is_wanted = |row: usize| self.positions.as_ref().is_none_or(|wanted| wanted.contains(&row));
             rows.enumerate().filter(|(row, _)| is_wanted(*row)).map(|(_, values)| values.to_vec()).collect()
         })
-    }
-}
-
-/// Keeps all attention weights of a pass, and then puts them in the place of another one's.
-#[derive(Debug, Default)]
-struct Patterns {
-    kept: HashMap<Point, Tensor>,
-    are_put_back: bool,
-}
-
-impl Tap for Patterns {
-    fn wants(&self, point: Point) -> bool {
-        point.place == Place::Pattern
-    }
-
-    fn visit(&mut self, _point: Point, value: Tensor, _batch: &Batch) -> Result<Tensor> {
-        Ok(value)
-    }
-
-    fn visit_pattern(&mut self, point: Point, _sequence: usize, pattern: Tensor) -> Result<Tensor> {
-        if self.are_put_back {
-            return Ok(self.kept.get(&point).cloned().unwrap_or(pattern));
-        }
-        self.kept.insert(point, pattern.clone());
-        Ok(pattern)
     }
 }

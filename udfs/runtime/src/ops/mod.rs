@@ -26,5 +26,5 @@ pub use attention::{Attention, AttentionPattern};
 pub use by_token::{ActivateByToken, TokenFeatures};
 pub use hidden::HiddenStates;
 pub use intervene::{Intervene, Intervened};
-pub use lens::{LogitLens, Logits, TokenLogit};
+pub use lens::{Lenses, Logits};
 pub use similar::nearest_directions;

@@ -1,7 +1,7 @@
-//! What is loaded: models and sources, the least recently used of them given up when the memory budget is reached.
+//! What is loaded: models, sources and lenses, the least recently used of them given up when the memory budget is reached.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
@@ -10,6 +10,7 @@ use quick_cache::{OptionsBuilder, Weighter};
 
 use super::worker::Worker;
 use crate::generate::GenerationOptions;
+use crate::lens::JacobianLens;
 use crate::model::{Model, OpenOptions as OpenModel, StepWeights};
 use crate::source::{Hints, OpenOptions as OpenSource, Source};
 use crate::{DeviceName, Error, ErrorKind, Result};
@@ -68,12 +69,14 @@ pub struct SourceKey {
 enum Key {
     Model(ModelKey),
     Source(SourceKey),
+    Lens(PathBuf),
 }
 
 #[derive(Debug, Clone)]
 enum Loaded {
     Model(Worker),
     Source(Arc<Source>),
+    Lens(Arc<JacobianLens>),
 }
 
 /// A weight of zero would keep an entry for ever.
@@ -85,6 +88,7 @@ impl Weighter<Key, Loaded> for Bytes {
         let bytes = match loaded {
             Loaded::Model(worker) => worker.model().size_in_bytes(),
             Loaded::Source(source) => source.size_in_bytes(),
+            Loaded::Lens(lens) => lens.size_in_bytes(),
         };
         (bytes as u64).max(1)
     }
@@ -143,7 +147,7 @@ impl Service {
         };
         match self.loaded.get_or_insert_with(&Key::Model(key.clone()), load)? {
             Loaded::Model(worker) => Ok(worker),
-            Loaded::Source(_) => Err(mixed_up()),
+            _ => Err(mixed_up()),
         }
     }
 
@@ -159,7 +163,19 @@ impl Service {
         };
         match self.loaded.get_or_insert_with(&Key::Source(key.clone()), load)? {
             Loaded::Source(source) => Ok(source),
-            Loaded::Model(_) => Err(mixed_up()),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    /// The Jacobian lens at `path`, which is loaded if it is not. Blocks while it loads.
+    ///
+    /// # Errors
+    /// What [`JacobianLens::open`] fails with.
+    pub fn lens(&self, path: &Path) -> Result<Arc<JacobianLens>> {
+        let load = || JacobianLens::open(path, &self.device).map(|lens| Loaded::Lens(Arc::new(lens)));
+        match self.loaded.get_or_insert_with(&Key::Lens(path.to_owned()), load)? {
+            Loaded::Lens(lens) => Ok(lens),
+            _ => Err(mixed_up()),
         }
     }
 
@@ -170,5 +186,5 @@ impl Service {
 }
 
 fn mixed_up() -> Error {
-    Error::new(ErrorKind::Internal, "a model was found where a source was looked for")
+    Error::new(ErrorKind::Internal, "one kind of weights was found where another was looked for")
 }

@@ -53,7 +53,7 @@ impl TensorFile {
     }
 
     /// Names of all tensors, in alphabetical order.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut names = match &self.content {
             Content::Safetensors(map) => SafeTensors::deserialize(map)
                 .map(|file| file.names().into_iter().map(String::from).collect())
@@ -69,7 +69,7 @@ impl TensorFile {
     }
 
     /// The tensor `name` in single precision, on the processor.
-    pub(super) fn get(&self, name: &str) -> Result<Named> {
+    pub(crate) fn get(&self, name: &str) -> Result<Named> {
         let tensor = match &self.content {
             Content::Safetensors(map) => self.view(map, name)?,
             Content::Loaded(tensors) => tensors.get(name).cloned().ok_or_else(|| self.missing(name))?,
@@ -119,7 +119,7 @@ impl Named {
         Self { tensor, ..self.clone() }
     }
 
-    pub(super) fn tensor(&self) -> &Tensor {
+    pub(crate) fn tensor(&self) -> &Tensor {
         &self.tensor
     }
 

@@ -23,6 +23,10 @@ pub(super) struct Step {
 pub(super) enum Action {
     /// `h += delta`.
     Add(Arc<[f32]>),
+    /// `h += ‖h‖ share`.
+    AddShare(Vec<f32>),
+    /// `h += (h · unit) difference`.
+    Swap { unit: Vec<f32>, difference: Vec<f32> },
     /// `h += factor (h · unit) unit`.
     Project { unit: Vec<f32>, factor: f32 },
     /// `h += (min(h · unit, most) - h · unit) unit`.
@@ -64,6 +68,14 @@ impl Action {
     pub(super) fn apply(&self, row: &mut [f32], reading: Option<&Reading>) {
         match self {
             Self::Add(delta) => add(row, 1.0, delta),
+            Self::AddShare(share) => {
+                let length = dot(row, row).sqrt();
+                add(row, length, share);
+            }
+            Self::Swap { unit, difference } => {
+                let component = dot(row, unit);
+                add(row, component, difference);
+            }
             Self::Project { unit, factor } => {
                 let component = dot(row, unit);
                 add(row, factor * component, unit);
@@ -115,6 +127,19 @@ pub(super) fn prepare(
             if *strength != 0.0 {
                 step(point, Action::Add(direction.iter().map(|value| strength * value).collect()));
             }
+        }
+        Change::AddShare { direction, strength } => {
+            let norm = check_direction(direction, expected)?;
+            bound(*strength, "the strength")?;
+            let share = f64::from(*strength) * (f64::from(*strength).abs() * norm).max(1.0).recip();
+            if *strength != 0.0 {
+                step(point, Action::AddShare(direction.iter().map(|value| share as f32 * value).collect()));
+            }
+        }
+        Change::Swap { from, to } => {
+            let (unit, other) = (unit(from, expected)?, unit(to, expected)?);
+            let difference = other.iter().zip(&unit).map(|(other, unit)| other - unit).collect();
+            step(point, Action::Swap { unit, difference });
         }
         Change::Orthogonal { direction, strength } => {
             let unit = unit(direction, expected)?;

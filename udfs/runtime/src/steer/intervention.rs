@@ -55,6 +55,20 @@ pub enum Change {
         /// Factor; at 0 nothing is done.
         strength: f32,
     },
+    /// `h += min(1, 1 / ‖strength · v‖) · strength · ‖h‖ · v`: a share of the value's own length, and no more than that length.
+    AddShare {
+        /// `v` `[width]`.
+        direction: Arc<[f32]>,
+        /// Factor; at 0 nothing is done.
+        strength: f32,
+    },
+    /// `h += (h · v̂)(ŵ - v̂)`: what is along one direction is put along another.
+    Swap {
+        /// `v` `[width]`.
+        from: Arc<[f32]>,
+        /// `w` `[width]`.
+        to: Arc<[f32]>,
+    },
     /// `h += (strength - 1)(h · v̂) v̂`: 0 takes the direction out, and at 1 nothing is done.
     Orthogonal {
         /// `v` `[width]`.

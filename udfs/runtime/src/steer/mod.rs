@@ -7,9 +7,11 @@
 
 mod change;
 mod intervention;
+mod patterns;
 mod plan;
 mod tap;
 
 pub use intervention::{Change, Feature, Intervention, Positions, Which};
+pub use patterns::{Frozen, Patterns};
 pub use plan::{Limits, Plan};
 pub use tap::{SteerTap, Steered};

@@ -3,6 +3,7 @@
 mod chat;
 mod special;
 mod tokenizer;
+mod words;
 
-pub use chat::Message;
+pub use chat::{ChatOptions, Message};
 pub use tokenizer::{Bos, Tokenizer};

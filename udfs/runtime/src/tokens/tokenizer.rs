@@ -1,9 +1,11 @@
 //! Texts to token ids and back.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-use super::chat::{ChatTemplate, Message};
+use super::chat::{ChatOptions, ChatTemplate, Message};
 use super::special::Settings;
+use super::words::is_word_like;
 use crate::{Error, ErrorKind, Result};
 
 /// Whether a BOS token is put in front.
@@ -22,6 +24,8 @@ pub struct Tokenizer {
     bos: Option<(u32, String)>,
     eos: Option<(u32, String)>,
     chat: Option<ChatTemplate>,
+    texts: OnceLock<Vec<String>>,
+    words: OnceLock<Vec<bool>>,
 }
 
 const FILE: &str = "tokenizer.json";
@@ -42,7 +46,7 @@ impl Tokenizer {
         let (bos, eos) = (token("bos_token"), token("eos_token"));
         let own_file = std::fs::read_to_string(directory.join("chat_template.jinja")).ok();
         let chat = own_file.or_else(|| settings.chat_template()).map(ChatTemplate::new);
-        Ok(Self { inner, bos, eos, chat })
+        Ok(Self { inner, bos, eos, chat, texts: OnceLock::new(), words: OnceLock::new() })
     }
 
     /// Id of the BOS token, if the model has one.
@@ -97,17 +101,37 @@ impl Tokenizer {
         self.inner.get_added_tokens_decoder().get(&token).is_some_and(|added| added.special)
     }
 
-    /// A conversation as the model was trained to see it. `add_generation_prompt` opens the assistant's next turn.
+    /// Of each token, whether it is a word or a number, and no punctuation or special token. Found out when it is first asked.
+    pub fn word_like(&self) -> &[bool] {
+        self.words.get_or_init(|| self.vocabulary().iter().map(|text| is_word_like(text)).collect())
+    }
+
+    /// The first token whose text is this one, or is but for blanks around it.
+    pub fn token_with_text(&self, text: &str) -> Option<u32> {
+        let find = |is_it: &dyn Fn(&String) -> bool| self.vocabulary().iter().position(is_it);
+        let exact = find(&|known| known == text);
+        exact.or_else(|| find(&|known| known.trim() == text.trim())).and_then(|token| u32::try_from(token).ok())
+    }
+
+    /// The texts of all tokens. Made when they are first wanted.
+    fn vocabulary(&self) -> &[String] {
+        self.texts.get_or_init(|| {
+            let tokens: Vec<u32> = (0..self.inner.get_vocab_size(true) as u32).collect();
+            self.token_texts(&tokens)
+        })
+    }
+
+    /// A conversation as the model was trained to see it, with the assistant's next turn opened.
     ///
     /// # Errors
     /// `Unsupported` if the model has no chat template, `BadFile` if it cannot be filled in.
-    pub fn apply_chat(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
+    pub fn apply_chat(&self, messages: &[Message], options: ChatOptions) -> Result<String> {
         let template = self.chat.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, "the model has no chat template")
                 .with_hint("it is a base model: give it a plain prompt")
         })?;
         let text = |token: &Option<(u32, String)>| token.as_ref().map(|(_, text)| text.clone()).unwrap_or_default();
-        template.apply(messages, add_generation_prompt, &text(&self.bos), &text(&self.eos))
+        template.apply(messages, options, &text(&self.bos), &text(&self.eos))
     }
 }
 

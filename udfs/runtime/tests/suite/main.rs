@@ -6,6 +6,7 @@ mod embed_files;
 mod evals;
 mod features;
 mod generate;
+mod lenses;
 mod model_files;
 mod models;
 mod service;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use latentdb_runtime::tokens::{Bos, Message, Tokenizer};
+use latentdb_runtime::tokens::{Bos, ChatOptions, Message, Tokenizer};
 
 fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models").join(name)
@@ -30,5 +30,5 @@ fn a_model_without_bos_gets_none() {
     assert_eq!((tokenizer.bos(), tokenizer.eos()), (None, Some(1)));
     assert_eq!(tokenizer.encode("t1", Bos::Prepend).unwrap(), [5]);
     let hello = [Message { role: "user".to_owned(), content: "t1".to_owned() }];
-    assert!(tokenizer.apply_chat(&hello, true).unwrap_err().message().contains("chat template"));
+    assert!(tokenizer.apply_chat(&hello, ChatOptions::default()).unwrap_err().message().contains("chat template"));
 }

@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use latentdb_engine::{FunctionParameter, ModelFunction, Result};
 
 use super::super::{Operation, model, prepend_bos};
-use super::{answer_each, one_text, prompt};
+use super::{answer_each, one_text, prompt, texts};
 use crate::arguments::Arguments;
 use crate::library::Models;
+use crate::rows::records;
 
 #[derive(Debug)]
 pub(in crate::functions) struct Generate;
@@ -21,6 +22,7 @@ impl Operation for Generate {
     }
 
     async fn answer(&self, models: &Models, arguments: &Arguments) -> Result<ArrayRef> {
-        answer_each(models, arguments, prompt).await
+        let found = answer_each(models, arguments, prompt).await?;
+        records(texts::columns(""), texts::arrays(&found))
     }
 }

@@ -5,7 +5,6 @@ mod generate;
 mod steer;
 mod texts;
 
-use arrow::array::ArrayRef;
 use futures::future::try_join_all;
 use latentdb_engine::{Error, ErrorKind, FunctionParameter, ModelFunction, Result, Volatility};
 
@@ -14,9 +13,9 @@ pub(super) use self::generate::Generate;
 pub(super) use self::steer::Steer;
 use crate::arguments::Arguments;
 use crate::failure::from_runtime;
-use crate::generation::{Prompt, Sampling, Steering, TextRequest};
+use crate::generation::{ChatOptions, Prompt, Sampling, Steering, TextRequest};
 use crate::library::Models;
-use crate::rows::{record_of, records};
+use crate::rows::record_of;
 use texts::Text;
 
 /// How tokens are chosen, and what ends a text: the options that all have.
@@ -117,12 +116,11 @@ async fn answer_each(
     models: &Models,
     arguments: &Arguments,
     read: fn(&Arguments, usize) -> Result<Prompt>,
-) -> Result<ArrayRef> {
+) -> Result<Vec<Text>> {
     let requests = (0..arguments.rows())
         .map(|row| request(arguments, row, read(arguments, row)?, steering(arguments, row)?))
         .collect::<Result<_>>()?;
-    let found = generate_all(models, requests).await?;
-    records(texts::columns(""), texts::arrays(&found))
+    generate_all(models, requests).await
 }
 
 /// The texts of all requests, in order. They grow together, as many at a time as the model's worker takes.
@@ -133,8 +131,9 @@ async fn generate_all(models: &Models, requests: Vec<TextRequest>) -> Result<Vec
 async fn text(models: &Models, request: &TextRequest) -> Result<Text> {
     let started = models.begin(request).await?;
     let worker = models.worker(&request.model).await?;
+    let thoughts = started.thoughts();
     let completion = started.generation.whole().await.map_err(from_runtime)?;
-    Ok(Text::new(worker.model(), completion))
+    Ok(Text::new(worker.model(), completion, thoughts))
 }
 
 /// The prompt of one row.
@@ -146,8 +145,10 @@ fn prompt(arguments: &Arguments, row: usize) -> Result<Prompt> {
 /// The conversation of one row.
 fn messages(arguments: &Arguments, row: usize) -> Result<Prompt> {
     let json = arguments.text("messages", row)?;
-    serde_json::from_str(json).map(Prompt::Chat).map_err(|error| {
+    let messages = serde_json::from_str(json).map_err(|error| {
         Error::new(ErrorKind::InvalidValue, format!("the messages cannot be read: {error}"))
             .with_hint("write [{\"role\": \"user\", \"content\": \"…\"}]")
-    })
+    })?;
+    let enable_thinking = arguments.flag("enable_thinking", row)?;
+    Ok(Prompt::Chat { messages, options: ChatOptions { enable_thinking, ..ChatOptions::default() } })
 }

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Builder, Int32Builder, ListBuilder, StringBuilder};
+use arrow::array::{ArrayRef, Float32Builder, Int32Builder, ListBuilder, StringArray, StringBuilder};
 use arrow::datatypes::DataType;
 use latentdb_runtime::model::Model;
 
-use crate::generation::{Completion, FinishReason};
+use crate::generation::{Completion, FinishReason, Thoughts};
 use crate::rows::list_of;
 
 /// A text with its tokens.
 #[derive(Debug, Clone)]
 pub(super) struct Text {
     text: String,
+    /// What was thought before; none if nothing was.
+    thinking: Option<String>,
     tokens: Vec<String>,
     ids: Vec<u32>,
     logprobs: Vec<Option<f32>>,
@@ -20,10 +22,12 @@ pub(super) struct Text {
 }
 
 impl Text {
-    pub(super) fn new(model: &Model, completion: Completion) -> Self {
+    pub(super) fn new(model: &Model, completion: Completion, mut thoughts: Thoughts) -> Self {
         let ids: Vec<u32> = completion.tokens.iter().map(|token| token.id).collect();
+        let (first, last) = (thoughts.push(&completion.text), thoughts.finish());
         Self {
-            text: completion.text,
+            text: first.answer + &last.answer,
+            thinking: thoughts.has_thought().then(|| first.thinking + &last.thinking),
             tokens: model.tokenizer().token_texts(&ids),
             ids,
             logprobs: completion.tokens.iter().map(|token| token.logprob).collect(),
@@ -69,4 +73,9 @@ pub(super) fn arrays(texts: &[Text]) -> Vec<ArrayRef> {
         Arc::new(logprobs.finish()),
         Arc::new(reason.finish()),
     ]
+}
+
+/// What was thought before each, as a column.
+pub(super) fn thinking(texts: &[Text]) -> ArrayRef {
+    Arc::new(texts.iter().map(|text| text.thinking.as_deref()).collect::<StringArray>())
 }

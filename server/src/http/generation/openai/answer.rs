@@ -6,7 +6,7 @@ use axum::response::sse::{Event as Frame, KeepAlive, Sse};
 use futures::future::try_join_all;
 use futures::stream::{self, Stream, StreamExt};
 use latentdb_engine::Result;
-use latentdb_udfs::generation::{Event, FinishReason, Prompt, Started};
+use latentdb_udfs::generation::{Event, FinishReason, Part, Prompt, Started, Thoughts};
 use serde_json::{Map, Value, json};
 
 use super::super::logprobs::of_chat;
@@ -133,24 +133,31 @@ pub(super) async fn answer(kind: Kind, wanted: &Wanted, begun: Vec<Started>) -> 
 async fn choice(kind: Kind, index: usize, before: String, logs: bool, mut started: Started) -> Result<(Value, usize)> {
     let offset = before.chars().count();
     let (mut text, mut logprobs, mut ended) = (before, Logprobs::default(), None);
+    let (mut thoughts, mut thinking) = (started.thoughts(), String::new());
+    let mut add = |part: Part| {
+        text.push_str(&part.answer);
+        thinking.push_str(&part.thinking);
+    };
     while let Some(event) = started.next().await? {
         match event {
             Event::Token(token) => {
-                text.push_str(&token.text);
+                add(thoughts.push(&token.text));
                 logprobs.of_chat.push(of_chat(&started, &token));
             }
+            Event::Read(_) => {}
             Event::Finish(finish) => {
-                text.push_str(&finish.text);
+                add(last(&mut thoughts, &finish.text));
                 ended = Some(reason(&finish.reason));
             }
         }
     }
+    let thinking = thoughts.has_thought().then_some(thinking);
     let made = logprobs.of_chat.len();
     let logprobs = logprobs.json(kind, logs, offset);
     let choice = match kind {
         Kind::Chat => json!({
             "index": index,
-            "message": { "role": "assistant", "content": text, "refusal": null },
+            "message": { "role": "assistant", "content": text, "reasoning_content": thinking, "refusal": null },
             "logprobs": logprobs,
             "finish_reason": ended,
         }),
@@ -167,7 +174,8 @@ fn echoed<'a>(wanted: &Wanted, prompt: &'a Prompt) -> &'a str {
 }
 
 /// A piece of a choice.
-fn piece(kind: Kind, index: usize, text: &str, is_first: bool, logprobs: Value, reason: Option<&str>) -> Value {
+fn piece(kind: Kind, index: usize, part: &Part, is_first: bool, logprobs: Value, reason: Option<&str>) -> Value {
+    let Part { thinking, answer: text } = part;
     match kind {
         Kind::Chat => {
             let mut delta = Map::new();
@@ -175,7 +183,10 @@ fn piece(kind: Kind, index: usize, text: &str, is_first: bool, logprobs: Value, 
                 delta.insert("role".to_owned(), "assistant".into());
             }
             if is_first || !text.is_empty() {
-                delta.insert("content".to_owned(), text.into());
+                delta.insert("content".to_owned(), text.as_str().into());
+            }
+            if !thinking.is_empty() {
+                delta.insert("reasoning_content".to_owned(), thinking.as_str().into());
             }
             json!({ "index": index, "delta": delta, "logprobs": logprobs, "finish_reason": reason })
         }
@@ -192,7 +203,7 @@ pub(super) fn stream(
     let head = Head::new(kind, true, &wanted.model);
     let usage = Usage::of(&begun, wanted.choices);
     let pieces = begun.into_iter().zip(&wanted.requests).enumerate().map(|(index, (started, request))| {
-        let first = echoed(&wanted, &request.prompt).to_owned();
+        let first = Part { answer: echoed(&wanted, &request.prompt).to_owned(), thinking: String::new() };
         let opening = piece(kind, index, &first, true, Value::Null, None);
         let logs = request.logprobs.is_some();
         stream::once(async move { Ok((opening, 0)) }).chain(texts(kind, index, logs, started)).boxed()
@@ -232,22 +243,32 @@ fn texts(
     logs: bool,
     started: Started,
 ) -> impl Stream<Item = Result<(Value, usize)>> + Send + 'static {
-    stream::unfold(Some(started), move |state| async move {
-        let mut started = state?;
+    let thoughts = started.thoughts();
+    stream::unfold(Some((started, thoughts)), move |state| async move {
+        let (mut started, mut thoughts) = state?;
         let event = started.next().await.transpose()?;
         let piece = match event {
             Ok(Event::Token(token)) => {
                 let logprobs = Logprobs { of_chat: vec![of_chat(&started, &token)] }.json(kind, logs, 0);
-                Ok((piece(kind, index, &token.text, false, logprobs, None), 1))
+                Ok((piece(kind, index, &thoughts.push(&token.text), false, logprobs, None), 1))
             }
+            // Comes only where something is read out.
+            Ok(Event::Read(_)) => Ok((piece(kind, index, &Part::default(), false, Value::Null, None), 0)),
             Ok(Event::Finish(finish)) => {
+                let part = last(&mut thoughts, &finish.text);
                 return Some((
-                    Ok((piece(kind, index, &finish.text, false, Value::Null, Some(reason(&finish.reason))), 0)),
+                    Ok((piece(kind, index, &part, false, Value::Null, Some(reason(&finish.reason))), 0)),
                     None,
                 ));
             }
             Err(error) => return Some((Err(error), None)),
         };
-        Some((piece, Some(started)))
+        Some((piece, Some((started, thoughts))))
     })
+}
+
+/// The end of a text.
+fn last(thoughts: &mut Thoughts, text: &str) -> Part {
+    let (before, rest) = (thoughts.push(text), thoughts.finish());
+    Part { thinking: before.thinking + &rest.thinking, answer: before.answer + &rest.answer }
 }

@@ -1,6 +1,6 @@
 //! What OpenAI's clients ask.
 
-use latentdb_udfs::generation::{Message, Method, Prompt, Sampling, Steering, TextRequest};
+use latentdb_udfs::generation::{ChatOptions, Message, Method, Prompt, Sampling, Steering, TextRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -66,6 +66,16 @@ pub(in crate::http) struct ChatRequest {
     #[serde(default)]
     logprobs: Option<bool>,
     top_logprobs: Option<usize>,
+    /// Not OpenAI's: whether the model thinks before it answers. Other servers take it among the template's variables.
+    enable_thinking: Option<bool>,
+    #[serde(default)]
+    chat_template_kwargs: TemplateVariables,
+}
+
+/// The variables of templates that are known here.
+#[derive(Debug, Default, Deserialize)]
+struct TemplateVariables {
+    enable_thinking: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -123,7 +133,9 @@ impl ChatRequest {
         // Where nothing is said, an answer is as long as it gets; the model's context bounds it.
         let max_tokens = self.max_completion_tokens.or(self.max_tokens).unwrap_or(1024);
         let logprobs = self.logprobs.unwrap_or(false).then(|| self.top_logprobs.unwrap_or(0));
-        self.common.wanted(vec![Prompt::Chat(messages)], max_tokens, logprobs, false)
+        let enable_thinking = self.enable_thinking.or(self.chat_template_kwargs.enable_thinking).unwrap_or(false);
+        let options = ChatOptions { enable_thinking, ..ChatOptions::default() };
+        self.common.wanted(vec![Prompt::Chat { messages, options }], max_tokens, logprobs, false)
     }
 }
 

@@ -1,8 +1,10 @@
-//! Neuronpedia's `/api/steer`, `/api/steer-chat` and `/api/steer-load`.
+//! Neuronpedia's `/api/steer`, `/api/steer-chat` and `/api/steer-load`, `/api/steer-logits` and `/api/steer/presets`.
 //!
 //! The default text and the steered one grow at the same time, in one batch. Streamed answers are server-sent events, each the
 //! whole answer so far, as Neuronpedia's are; the last one has the id under which the run is kept.
 
+mod logits;
+mod presets;
 mod request;
 mod run;
 mod saved;
@@ -19,6 +21,8 @@ use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt};
 use serde_json::Value;
 
+pub(in crate::http) use self::logits::post_steer_logits;
+pub(in crate::http) use self::presets::post_presets;
 use self::request::{Asked, SteerChatRequest, SteerRequest};
 use self::run::Run;
 pub(in crate::http) use self::saved::post_steer_load;

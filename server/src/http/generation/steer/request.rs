@@ -1,6 +1,6 @@
 //! What Neuronpedia's clients ask to have steered.
 
-use latentdb_udfs::generation::{Message, Method, Prompt, Sampling, Steering, TextRequest};
+use latentdb_udfs::generation::{ChatOptions, Message, Method, Prompt, Sampling, Steering, TextRequest};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -57,6 +57,9 @@ pub(super) struct SteerChatRequest {
     #[serde(rename = "steeredChatMessages")]
     steered: Vec<Message>,
     steer_special_tokens: bool,
+    /// Not Neuronpedia's: whether the model thinks before it answers.
+    #[serde(default)]
+    enable_thinking: bool,
 }
 
 /// What is to be generated, and how it is answered.
@@ -86,7 +89,9 @@ impl SteerRequest {
 
 impl SteerChatRequest {
     pub(super) fn asked(self, json: Value) -> Result<Asked, ApiError> {
-        let Self { common, default, steered, steer_special_tokens } = self;
+        let Self { common, default, steered, steer_special_tokens, enable_thinking } = self;
+        let chat =
+            |messages| Prompt::Chat { messages, options: ChatOptions { enable_thinking, ..ChatOptions::default() } };
         let is_steered = !common.features.is_empty();
         let steering = common.steering(steer_special_tokens)?;
         let settings = json!({
@@ -96,10 +101,11 @@ impl SteerChatRequest {
             "seed": common.seed,
             "strength_multiplier": common.strength_multiplier,
             "steer_special_tokens": steer_special_tokens,
+            "enable_thinking": enable_thinking,
             "steer_method": json.get("steer_method").cloned().unwrap_or_else(|| "SIMPLE_ADDITIVE".into()),
         });
-        let steered = is_steered.then(|| common.request(Prompt::Chat(steered), Some(steering)));
-        let default = common.request(Prompt::Chat(default), None);
+        let steered = is_steered.then(|| common.request(chat(steered), Some(steering)));
+        let default = common.request(chat(default), None);
         Ok(Asked { default, steered, streams: common.stream, settings: Some(settings), json })
     }
 }

@@ -3,7 +3,7 @@
 use futures::future::{Either, select};
 use latentdb_engine::Result;
 use latentdb_udfs::Models;
-use latentdb_udfs::generation::{Event, Message, Prompt, Started};
+use latentdb_udfs::generation::{Event, Message, Part, Prompt, Started, Thoughts};
 use serde_json::{Value, json};
 
 use super::super::logprobs::neuronpedia;
@@ -23,6 +23,9 @@ struct Side {
     started: Started,
     is_over: bool,
     text: String,
+    thoughts: Thoughts,
+    /// What was thought, and what was answered.
+    part: Part,
     logprobs: Vec<Value>,
     /// The conversation that it answers, if it is one.
     messages: Option<Vec<Message>>,
@@ -91,21 +94,26 @@ impl Run {
 impl Side {
     fn new(started: Started, prompt: Prompt) -> Self {
         let messages = match prompt {
-            Prompt::Chat(messages) => Some(messages),
-            Prompt::Text { .. } => None,
+            Prompt::Chat { messages, .. } => Some(messages),
+            Prompt::Text { .. } | Prompt::Tokens(_) => None,
         };
-        Self { started, is_over: false, text: String::new(), logprobs: Vec::new(), messages }
+        let thoughts = started.thoughts();
+        let (text, part, logprobs) = (String::new(), Part::default(), Vec::new());
+        Self { started, is_over: false, text, thoughts, part, logprobs, messages }
     }
 
     /// Takes in the next event. Safe to drop: what was not waited for comes the next time.
     async fn advance(&mut self) -> Result<()> {
         match self.started.next().await? {
             Some(Event::Token(token)) => {
-                self.text.push_str(&token.text);
+                self.take(&token.text);
                 self.logprobs.push(neuronpedia(&self.started, &token));
             }
+            Some(Event::Read(_)) => {}
             Some(Event::Finish(finish)) => {
-                self.text.push_str(&finish.text);
+                self.take(&finish.text);
+                let rest = self.thoughts.finish();
+                self.add(rest);
                 self.is_over = true;
             }
             None => self.is_over = true,
@@ -113,9 +121,23 @@ impl Side {
         Ok(())
     }
 
+    fn take(&mut self, text: &str) {
+        self.text.push_str(text);
+        let part = self.thoughts.push(text);
+        self.add(part);
+    }
+
+    fn add(&mut self, part: Part) {
+        self.part.thinking.push_str(&part.thinking);
+        self.part.answer.push_str(&part.answer);
+    }
+
     /// The conversation with its answer, and the whole text that the model sees and writes.
     fn conversation(&self) -> Value {
-        let answer = json!({ "role": "assistant", "content": self.text });
+        let mut answer = json!({ "role": "assistant", "content": self.part.answer });
+        if let Some(members) = answer.as_object_mut().filter(|_| self.thoughts.has_thought()) {
+            members.insert("reasoning_content".to_owned(), self.part.thinking.as_str().into());
+        }
         let before = self.messages.iter().flatten();
         let mut turns: Vec<Value> =
             before.map(|message| json!({ "role": message.role, "content": message.content })).collect();

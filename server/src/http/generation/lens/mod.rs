@@ -1,0 +1,68 @@
+//! Neuronpedia's `/api/lens/prompt`: what every layer says at every position of a prompt and of what follows it.
+//!
+//! The answer is lines of JSON, sent as the model reads: `meta`, `prompt`, a `token` for each position, `done`; or, after what
+//! came, `error`. With `"stream": false` the same is one object.
+
+mod frames;
+mod glyphs;
+mod request;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use serde_json::{Value, json};
+
+use self::frames::Frames;
+use self::request::LensPromptRequest;
+use crate::http::App;
+use crate::http::error::ApiError;
+
+pub(in crate::http) async fn post_lens_prompt(
+    State(app): State<Arc<App>>,
+    body: Result<Json<LensPromptRequest>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    let Json(request) = body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
+    let streams = request.stream;
+    let asked = request.asked()?;
+    let started = super::models(&app)?.begin_lens(&asked.request).await?;
+    let mut frames = Frames::new(&asked, started)?;
+    if streams {
+        return Ok(stream_lines(frames));
+    }
+    let mut tokens = Vec::new();
+    while let Some(more) = frames.next().await? {
+        tokens.extend(more);
+    }
+    let done = tokens.pop();
+    Ok(Json(json!({ "meta": frames.meta(), "tokens": tokens, "done": done })).into_response())
+}
+
+/// A line for each message. Dropping the body ends the reading.
+fn stream_lines(frames: Frames) -> Response {
+    let first = line(&frames.meta()) + &line(&frames.prompt());
+    let rest = stream::unfold(Some(frames), |frames| async move {
+        let mut frames = frames?;
+        match frames.next().await {
+            Ok(Some(messages)) => Some((messages.iter().map(line).collect::<String>(), Some(frames))),
+            Ok(None) => None,
+            Err(error) => {
+                tracing::warn!(sqlstate = error.sqlstate(), %error, "a reading failed while it was sent");
+                Some((line(&json!({ "kind": "error", "error": error.message() })), None))
+            }
+        }
+    });
+    let lines = futures::StreamExt::chain(stream::once(async { first }), rest);
+    let body = Body::from_stream(futures::StreamExt::map(lines, |lines| Ok::<_, Infallible>(Bytes::from(lines))));
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+fn line(message: &Value) -> String {
+    format!("{message}\n")
+}
