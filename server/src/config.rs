@@ -16,7 +16,7 @@ pub const DEFAULT_PG: &str = "127.0.0.1:5433";
 pub const DEFAULT_HTTP: &str = "127.0.0.1:3000";
 
 /// The settings a file may hold. Everything is optional.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConfigFile {
     /// The database: a directory or an `s3://` URL.
@@ -29,6 +29,8 @@ pub struct ConfigFile {
     pub tls: TlsSection,
     /// The engine.
     pub engine: EngineSection,
+    /// Limits of requests.
+    pub limits: LimitsSection,
     /// The log.
     pub log: LogSection,
 }
@@ -83,6 +85,22 @@ pub struct EngineSection {
     pub spill_directory: Option<PathBuf>,
     /// Where the community tables of a database in an object store are kept.
     pub state_directory: Option<PathBuf>,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsSection {
+    /// Tokens that a request may ask for, for each text.
+    pub tokens: Option<usize>,
+    /// Texts that an HTTP request may ask for or bring.
+    pub prompts: Option<usize>,
+    /// Texts that a model writes at a time.
+    pub streams: Option<usize>,
+    /// Largest strength of steering.
+    pub strength: Option<f32>,
+    /// Days that steered runs can be loaded again; 0 for ever.
+    pub run_days: Option<u32>,
 }
 
 /// `[log]`
@@ -159,6 +177,12 @@ mod tests {
             read_only = true
             spill_directory = "/tmp/spill"
             state_directory = "/var/lib/latentdb"
+            [limits]
+            tokens = 1000
+            prompts = 8
+            streams = 16
+            strength = 300.0
+            run_days = 30
             [log]
             format = "json"
         "#;
@@ -169,6 +193,11 @@ mod tests {
         assert_eq!(config.tls.required, Some(true));
         assert_eq!(config.engine.threads, Some(8));
         assert_eq!(config.engine.read_only, Some(true));
+        assert_eq!(
+            (config.limits.tokens, config.limits.prompts, config.limits.streams),
+            (Some(1000), Some(8), Some(16))
+        );
+        assert_eq!((config.limits.strength, config.limits.run_days), (Some(300.0), Some(30)));
         assert_eq!(config.log.format, Some(LogFormat::Json));
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use latentdb_engine::{Engine, EngineOptions, Result};
-use latentdb_udfs::{Models, ModelsOptions};
+use latentdb_udfs::{GenerationOptions, Models, ModelsOptions};
 
 use super::{CliResult, Failure, Global, print_notice};
 
@@ -34,7 +34,7 @@ pub(super) async fn open_with_models(global: &Global, purpose: Purpose) -> CliRe
         ..options(global)
     };
     let engine = Engine::open(&location, options).await?;
-    let models = attach_models(&engine, global)?;
+    let models = attach_models(&engine, global, GenerationOptions::default())?;
     if fresh {
         print_notice(&format!("there was no database at {location}; this is a new one"));
     }
@@ -50,11 +50,13 @@ pub(super) fn options(global: &Global) -> EngineOptions {
 }
 
 /// Lets the sessions of `engine` call models.
-pub(super) fn attach_models(engine: &Engine, global: &Global) -> Result<Models> {
+pub(super) fn attach_models(engine: &Engine, global: &Global, generation: GenerationOptions) -> Result<Models> {
     let defaults = ModelsOptions::default();
     let options = ModelsOptions {
         device: global.device.unwrap_or_default(),
         memory: global.model_memory.map_or(defaults.memory, |bytes| bytes as u64),
+        generation,
+        step_weights: global.step_weights.unwrap_or_default(),
         ..defaults
     };
     Models::attach(engine, options)

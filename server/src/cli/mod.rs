@@ -14,6 +14,7 @@ mod generate;
 mod import;
 pub(crate) mod key;
 mod layout;
+mod limits;
 mod model;
 mod progress;
 mod query;
@@ -70,6 +71,10 @@ pub(crate) struct Global {
     /// Memory that loaded models and sources may take, such as 8GB [default: 8GB]
     #[arg(long, global = true, env = "LATENTDB_MODEL_MEMORY", value_name = "BYTES", value_parser = crate::config::parse_bytes)]
     model_memory: Option<usize>,
+    /// How models keep their weights for writing texts, on the processor: f32; near (16 bits); int8, which is fastest and least
+    /// exact [default: f32]
+    #[arg(long, global = true, env = "LATENTDB_STEP_WEIGHTS", value_name = "KIND")]
+    step_weights: Option<latentdb_udfs::StepWeights>,
     /// How log lines look
     #[arg(long, global = true, env = "LATENTDB_LOG_FORMAT", value_enum)]
     log_format: Option<LogFormat>,

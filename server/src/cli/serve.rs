@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use clap::Args;
 use latentdb_engine::{Engine, EngineOptions, Error, ErrorKind, Result};
+use latentdb_udfs::GenerationOptions;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::limits::LimitArgs;
 use super::stop_signals::StopSignals;
 use super::{CliResult, Failure, Global, database};
 use crate::config::{ConfigFile, DEFAULT_HTTP, DEFAULT_PG, parse_bytes};
-use crate::http::{self, HttpOptions};
+use crate::http::{self, HttpOptions, RequestLimits};
 use crate::pg::{self, PgOptions};
 use crate::telemetry;
 
@@ -57,6 +59,8 @@ pub(super) struct ServeArgs {
     /// Postgres connections at once [default: 200]
     #[arg(long, env = "LATENTDB_MAX_CONNECTIONS", value_name = "N")]
     max_connections: Option<usize>,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Take no writes; several servers may read one database
     #[arg(long, env = "LATENTDB_READ_ONLY")]
     read_only: bool,
@@ -84,6 +88,8 @@ struct Settings {
     require_key: bool,
     max_connections: usize,
     max_body_bytes: usize,
+    generation: GenerationOptions,
+    limits: RequestLimits,
     ready_file: Option<PathBuf>,
 }
 
@@ -120,7 +126,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> CliResult {
     }
     let metrics = telemetry::start_metrics()?;
     let engine = Engine::open(&settings.location, settings.engine.clone()).await?;
-    let models = database::attach_models(&engine, global)?;
+    let models = database::attach_models(&engine, global, settings.generation)?;
     if !engine.is_read_only() {
         models.keep_explanations_embedded(&engine);
     }
@@ -141,6 +147,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> CliResult {
             tls: settings.tls.clone(),
             require_key: settings.require_key,
             max_body_bytes: settings.max_body_bytes,
+            limits: settings.limits,
             models: Some(models.clone()),
             metrics,
         };
@@ -184,6 +191,7 @@ fn settle(global: &Global, args: ServeArgs, file: ConfigFile) -> CliResult<Setti
     if require_tls && tls.is_none() {
         return Err(Failure::Usage("--require-tls needs --tls-cert and --tls-key".to_owned()));
     }
+    let (generation, limits) = args.limits.settle(&file.limits)?;
     Ok(Settings {
         location,
         engine,
@@ -195,6 +203,8 @@ fn settle(global: &Global, args: ServeArgs, file: ConfigFile) -> CliResult<Setti
         require_key: args.require_key || file.http.require_key.unwrap_or_default(),
         max_connections: args.max_connections.or(file.pg.max_connections).unwrap_or(DEFAULT_MAX_CONNECTIONS),
         max_body_bytes: file.http.max_body_bytes.unwrap_or(DEFAULT_MAX_BODY_BYTES),
+        generation,
+        limits,
         ready_file: args.ready_file,
     })
 }

@@ -23,7 +23,7 @@ mod vectors;
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{Method, StatusCode};
@@ -53,10 +53,21 @@ pub struct HttpOptions {
     pub require_key: bool,
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// What a request may ask for.
+    pub limits: RequestLimits,
     /// Who generates texts; without, the endpoints that do say so.
     pub models: Option<Models>,
     /// Where `/metrics` reads from.
     pub metrics: PrometheusHandle,
+}
+
+/// Limits of requests.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLimits {
+    /// Texts that one may ask for or bring.
+    pub prompts: usize,
+    /// How long steered runs are kept; none for ever.
+    pub runs: Option<Duration>,
 }
 
 /// What every handler shares.
@@ -67,6 +78,7 @@ struct App {
     features: feature::FeatureReader,
     inference: inference::Inference,
     models: Option<Models>,
+    limits: RequestLimits,
     metrics: PrometheusHandle,
 }
 
@@ -86,9 +98,11 @@ pub async fn serve(
         features: feature::FeatureReader::new(&engine),
         inference: inference::Inference::new(&engine),
         models: options.models,
+        limits: options.limits,
         metrics: options.metrics,
         engine,
     });
+    generation::sweep_runs(&app, &shutdown);
     let mut router = router(app, options.max_body_bytes);
     if !address.ip().is_loopback() {
         // On the same machine, compressing costs more than the bytes it saves.

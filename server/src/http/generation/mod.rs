@@ -9,7 +9,7 @@ mod steer;
 
 pub(super) use lens::post_lens_prompt;
 pub(super) use openai::{get_models, post_chat_completions, post_completions};
-pub(super) use steer::{post_presets, post_steer, post_steer_chat, post_steer_load, post_steer_logits};
+pub(super) use steer::{post_presets, post_steer, post_steer_chat, post_steer_load, post_steer_logits, sweep_runs};
 
 use latentdb_engine::{Error, ErrorKind};
 use latentdb_udfs::Models;

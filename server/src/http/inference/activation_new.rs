@@ -38,7 +38,7 @@ pub(in crate::http) async fn post_activation_new(
     request: Result<Json<ActivationRequest>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let Json(asked) = request.map_err(|rejection| unreadable(&rejection))?;
-    let (texts, is_list) = asked.custom_text.into_list();
+    let (texts, is_list) = asked.custom_text.into_list(app.limits.prompts)?;
     let FeatureName { model_id, source, index } = &asked.feature;
     let values = [list(&texts), ScalarValue::from(format!("{model_id}/{source}/{index}"))];
     let found = by_text(&app.inference.feature.rows(&values).await?, texts.len())?;

@@ -35,7 +35,7 @@ pub(in crate::http) async fn post_activation_source(
     request: Result<Json<SourceRequest>, JsonRejection>,
 ) -> Result<Json<Value>, ApiError> {
     let Json(asked) = request.map_err(|rejection| unreadable(&rejection))?;
-    let (texts, _) = asked.custom_text.into_list();
+    let (texts, _) = asked.custom_text.into_list(app.limits.prompts)?;
     within("the number of texts", i64::try_from(texts.len()).unwrap_or(i64::MAX), 1, MOST_TEXTS)?;
     let values = [
         list(&texts),

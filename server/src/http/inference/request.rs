@@ -16,11 +16,15 @@ pub(super) enum Texts {
 }
 
 impl Texts {
-    /// The texts, and whether the answer is a list of answers.
-    pub(super) fn into_list(self) -> (Vec<String>, bool) {
+    /// The texts, at most so many, and whether the answer is a list of answers.
+    pub(super) fn into_list(self, most: usize) -> Result<(Vec<String>, bool), ApiError> {
         match self {
-            Self::One(text) => (vec![text], false),
-            Self::Many(texts) => (texts, true),
+            Self::One(text) => Ok((vec![text], false)),
+            Self::Many(texts) if texts.len() > most => Err(ApiError::from(
+                Error::new(ErrorKind::InvalidValue, format!("{} texts are more than {most}", texts.len()))
+                    .with_hint("bring fewer at a time, ask in SQL, or raise the server's limits.prompts"),
+            )),
+            Self::Many(texts) => Ok((texts, true)),
         }
     }
 }

@@ -47,7 +47,7 @@ pub(in crate::http) async fn post_search_all(
 ) -> Result<Json<Value>, ApiError> {
     let Json(asked) = request.map_err(|rejection| unreadable(&rejection))?;
     let most = within("numResults", asked.num_results, 1, 100)?;
-    let (texts, is_list) = asked.text.clone().into_list();
+    let (texts, is_list) = asked.text.clone().into_list(app.limits.prompts)?;
     let sources =
         if asked.selected_layers.is_empty() { asked.source_set.clone() } else { asked.selected_layers.join(",") };
     let mut values =

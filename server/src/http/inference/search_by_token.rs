@@ -47,7 +47,7 @@ pub(in crate::http) async fn post_search_by_token(
 ) -> Result<Json<Value>, ApiError> {
     let Json(asked) = request.map_err(|rejection| unreadable(&rejection))?;
     let most = within("numResults", asked.num_results, 1, 20)?;
-    let (texts, is_list) = asked.text.into_list();
+    let (texts, is_list) = asked.text.into_list(app.limits.prompts)?;
     let (model, source) = (asked.model_id.as_str(), asked.source.as_str());
     let values = [list(&texts), model.into(), source.into(), most.into(), asked.ignore_bos.into()];
     let found = by_text(&app.inference.by_token.rows(&values).await?, texts.len())?;

@@ -1,7 +1,11 @@
 //! Weights in fewer bits, for steps of generation, which are as fast as weights can be read.
 
+use std::str::FromStr;
+
 use half::{bf16, f16};
 use rayon::prelude::*;
+
+use crate::{Error, ErrorKind, Result};
 
 /// How weights are kept for the steps of generation, beside those in f32 that read prompts and do everything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -14,6 +18,20 @@ pub enum StepWeights {
     Near,
     /// In 8 bits: whole numbers with a factor for every 64, within 1/254 of the largest among these.
     Int8,
+}
+
+impl FromStr for StepWeights {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "near" => Ok(Self::Near),
+            "int8" => Ok(Self::Int8),
+            _ => Err(Error::new(ErrorKind::InvalidInput, format!("there are no weights of kind {text:?}"))
+                .with_hint("kinds are f32, near and int8")),
+        }
+    }
 }
 
 /// Weights that share a factor.

@@ -35,7 +35,7 @@ pub(in crate::http) async fn post_chat_completions(
     body: Result<Json<ChatRequest>, JsonRejection>,
 ) -> Result<Response, OpenAiError> {
     let Json(request) = body.map_err(|rejection| OpenAiError::unreadable(&rejection))?;
-    complete(&app, Kind::Chat, request.wanted()?).await
+    complete(&app, Kind::Chat, request.wanted(app.limits.prompts)?).await
 }
 
 pub(in crate::http) async fn post_completions(
@@ -43,7 +43,7 @@ pub(in crate::http) async fn post_completions(
     body: Result<Json<CompletionRequest>, JsonRejection>,
 ) -> Result<Response, OpenAiError> {
     let Json(request) = body.map_err(|rejection| OpenAiError::unreadable(&rejection))?;
-    complete(&app, Kind::Text, request.wanted()?).await
+    complete(&app, Kind::Text, request.wanted(app.limits.prompts)?).await
 }
 
 /// Begins all texts before it answers, so that what is wrong with a request is an error and no broken stream.

@@ -6,8 +6,6 @@ use serde_json::Value;
 
 use super::error::OpenAiError;
 
-/// Texts that one request may ask for.
-const MOST_TEXTS: usize = 128;
 /// Tokens told beside each token at most.
 const MOST_LOGPROBS: usize = 20;
 
@@ -125,7 +123,7 @@ pub(super) struct Wanted {
 }
 
 impl ChatRequest {
-    pub(super) fn wanted(self) -> Result<Wanted, OpenAiError> {
+    pub(super) fn wanted(self, most: usize) -> Result<Wanted, OpenAiError> {
         let messages = self.messages.into_iter().map(ChatMessage::read).collect::<Result<Vec<_>, _>>()?;
         if messages.is_empty() {
             return Err(OpenAiError::refused("messages is empty"));
@@ -135,7 +133,7 @@ impl ChatRequest {
         let logprobs = self.logprobs.unwrap_or(false).then(|| self.top_logprobs.unwrap_or(0));
         let enable_thinking = self.enable_thinking.or(self.chat_template_kwargs.enable_thinking).unwrap_or(false);
         let options = ChatOptions { enable_thinking, ..ChatOptions::default() };
-        self.common.wanted(vec![Prompt::Chat { messages, options }], max_tokens, logprobs, false)
+        self.common.wanted(vec![Prompt::Chat { messages, options }], max_tokens, logprobs, false, most)
     }
 }
 
@@ -156,10 +154,10 @@ impl ChatMessage {
 }
 
 impl CompletionRequest {
-    pub(super) fn wanted(self) -> Result<Wanted, OpenAiError> {
+    pub(super) fn wanted(self, most: usize) -> Result<Wanted, OpenAiError> {
         let prompts = self.prompt.into_list();
         let prompts = prompts.into_iter().map(|text| Prompt::Text { text, prepend_bos: true }).collect();
-        self.common.wanted(prompts, self.max_tokens.unwrap_or(16), self.logprobs, self.echo)
+        self.common.wanted(prompts, self.max_tokens.unwrap_or(16), self.logprobs, self.echo, most)
     }
 }
 
@@ -170,10 +168,11 @@ impl Common {
         max_tokens: usize,
         logprobs: Option<usize>,
         echo: bool,
+        most: usize,
     ) -> Result<Wanted, OpenAiError> {
         let choices = self.n.unwrap_or(1);
-        if choices == 0 || choices.saturating_mul(prompts.len()) > MOST_TEXTS {
-            return Err(OpenAiError::refused(format!("a request may ask for 1 to {MOST_TEXTS} texts")));
+        if choices == 0 || choices.saturating_mul(prompts.len()) > most {
+            return Err(OpenAiError::refused(format!("a request may ask for 1 to {most} texts")));
         }
         if self.presence_penalty.is_some_and(|penalty| penalty != 0.0) {
             return Err(OpenAiError::refused("presence_penalty is not supported; frequency_penalty is"));

@@ -25,7 +25,7 @@ pub(in crate::http) use self::logits::post_steer_logits;
 pub(in crate::http) use self::presets::post_presets;
 use self::request::{Asked, SteerChatRequest, SteerRequest};
 use self::run::Run;
-pub(in crate::http) use self::saved::post_steer_load;
+pub(in crate::http) use self::saved::{post_steer_load, sweep_runs};
 use crate::http::App;
 use crate::http::error::{ApiError, error_body};
 

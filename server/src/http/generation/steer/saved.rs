@@ -1,6 +1,7 @@
-//! Runs that are kept, and read again by their ids.
+//! Runs that are kept, and read again by their ids, until they are too old.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -8,6 +9,7 @@ use axum::extract::rejection::JsonRejection;
 use latentdb_engine::{Error, ErrorKind, RepeatedQuery, Result, ScalarValue};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
 use super::run::Run;
 use crate::http::App;
@@ -17,6 +19,29 @@ use crate::http::rows::{execute, member, rows};
 const KEEP: &str = "INSERT INTO saved_runs (run_id, kind, model_id, request, response, created_at) \
                     VALUES ($1, $2, $3, $4, $5, now())";
 const LOAD: &str = "SELECT request, response FROM saved_runs WHERE run_id = $1 AND kind IN ('steer', 'steer_chat')";
+
+/// How often old runs are looked for.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
+
+/// Deletes runs that are older than they are kept, now and every hour, until `shutdown`.
+pub(in crate::http) fn sweep_runs(app: &App, shutdown: &CancellationToken) {
+    let Some(kept) = app.limits.runs.filter(|_| !app.engine.is_read_only()) else { return };
+    let delete = format!(
+        "DELETE FROM saved_runs WHERE kind IN ('steer', 'steer_chat') AND created_at < now() - INTERVAL '{} seconds'",
+        kept.as_secs()
+    );
+    let (engine, shutdown) = (app.engine.clone(), shutdown.clone());
+    drop(tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(SWEEP);
+        while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+            match execute(&engine, &delete, Vec::new()).await {
+                Ok(0) => {}
+                Ok(deleted) => tracing::info!(deleted, "old steered runs were deleted"),
+                Err(error) => tracing::warn!(%error, "old steered runs could not be deleted"),
+            }
+        }
+    }));
+}
 
 /// Keeps a run; the answer with its id and the link that restores it. A database that is open read-only keeps none.
 pub(super) async fn keep(app: &App, host: &str, run: &Run, request: &Value) -> Result<Value> {
