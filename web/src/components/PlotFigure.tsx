@@ -36,6 +36,8 @@ export default function PlotFigure({ label, options }: Props) {
     for (const sheet of chart.querySelectorAll("style")) sheet.remove();
     const picture = chart instanceof SVGElement ? chart : chart.querySelector(":scope > svg:last-of-type");
     picture?.setAttribute("role", "img");
+    // The picture has one name; those of its parts are names of groups, which have no role.
+    for (const part of picture?.querySelectorAll("[aria-label]") ?? []) part.removeAttribute("aria-label");
     picture?.setAttribute("aria-label", label);
     element.replaceChildren(chart);
     return () => chart.remove();

@@ -35,8 +35,10 @@ function Fact({ name, value, after }: { readonly name: string; readonly value: s
   return (
     <div>
       <dt>{name}</dt>
-      <dd>{value}</dd>
-      {after && <span>{after}</span>}
+      <dd>
+        {value}
+        {after && <span> {after}</span>}
+      </dd>
     </div>
   );
 }

@@ -1,0 +1,228 @@
+/**
+ * What people come to do, from end to end.
+ */
+import { fileURLToPath } from "node:url";
+import { describe, expect, inject, test } from "vitest";
+import { openPage, screenshot, settled, withBrowser } from "./browser.ts";
+
+withBrowser();
+
+describe("a feature", () => {
+  test("is found, opened, tested, steered by, saved, and its link restores it", async () => {
+    const { page, complaints, go, close } = await openPage();
+    await go("/");
+    await page.keyboard.press("/");
+    await page.keyboard.type("things that go wrong, error");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Search" }).waitFor();
+    if (!inject("hasMeaning")) {
+      // By words all of them must be there; without an embedding model the app says that it goes by words.
+      await go("/search?mode=label&q=errors");
+      await page.getByText("Searched by words").waitFor();
+    }
+    const hit = page.getByRole("link", { name: "words about errors and failures" });
+    await hit.hover();
+    await page.getByText("promotes").first().waitFor();
+    await hit.click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("Top activations").waitFor();
+    await screenshot(page, "flow-dialog");
+    await dialog.getByRole("link", { name: "Open page" }).click();
+    await page.waitForURL("**/docs-3m/3-res/80");
+    await page.keyboard.press("t");
+    await page.keyboard.type("The function returns an error");
+    await page.keyboard.press("Enter");
+    await page.getByText("% of the largest known").waitFor();
+    expect(page.url()).toContain("defaulttesttext=The+function+returns+an+error");
+    await page.getByRole("link", { name: "All settings" }).click();
+    await page.getByRole("textbox", { name: "Prompt" }).fill("The function returns");
+    await page.getByRole("button", { name: "Steer", exact: true }).click();
+    await page.getByRole("button", { name: "Link to this run" }).waitFor();
+    const steered = await page.getByRole("region", { name: "Steered" }).innerText();
+    const plain = await page.getByRole("region", { name: "Default" }).innerText();
+    expect(steered).not.toEqual(plain);
+    await screenshot(page, "flow-steered");
+    await page.getByRole("button", { name: "Link to this run" }).click();
+    const link = await page.evaluate(() => navigator.clipboard.readText());
+    await go(new URL(link).pathname + new URL(link).search);
+    await page.getByRole("button", { name: "Link to this run" }).waitFor();
+    expect(await page.getByRole("region", { name: "Steered" }).innerText()).toEqual(steered);
+    expect(await page.getByRole("textbox", { name: "Prompt" }).inputValue()).toBe("The function returns");
+    await page.getByText("words about errors and failures").waitFor();
+    expect(complaints.filter((each) => inject("hasMeaning") || !each.includes("/api/explanation"))).toEqual([]);
+    await close();
+  });
+
+  test("has neighbours by keyboard, and the tested text goes along", async () => {
+    const { page, go, close } = await openPage();
+    await go("/docs-3m/3-res/80?defaulttesttext=an+error");
+    await page.keyboard.press("ArrowRight");
+    await page.waitForURL("**/docs-3m/3-res/81?defaulttesttext=an+error");
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("ArrowLeft");
+    await page.waitForURL("**/docs-3m/3-res/79?defaulttesttext=an+error");
+    await go("/docs-3m/3-res/0");
+    expect(await page.getByRole("button", { name: "Previous feature" }).isDisabled()).toBe(true);
+    await go("/docs-3m/3-res/1023");
+    expect(await page.getByRole("button", { name: "Next feature" }).isDisabled()).toBe(true);
+    await close();
+  });
+
+  test("shows more or less text, repeats, and tries an example", async () => {
+    const { page, go, close } = await openPage();
+    await go("/docs-3m/3-res/80");
+    const width = () => page.locator('section[aria-labelledby="examples"] li').first().innerText();
+    const snippet = await width();
+    await page.getByText("Full", { exact: true }).click();
+    expect((await width()).length).toBeGreaterThan(snippet.length);
+    expect(page.url()).toContain("context=full");
+    await page.getByRole("button", { name: "Try this text in the test" }).first().click();
+    expect((await page.getByRole("textbox", { name: "Text to test" }).inputValue()).length).toBeGreaterThan(10);
+    await close();
+  });
+
+  test("is embedded with the parts that the builder was told", async () => {
+    const { page, go, close } = await openPage();
+    await go("/docs-3m/3-res/80");
+    await page.getByText("Embed", { exact: true }).click();
+    await page.getByRole("checkbox", { name: "Plots" }).uncheck();
+    const [preview] = await Promise.all([page.waitForEvent("popup"), page.getByRole("link", { name: "Preview" }).click()]);
+    await preview.getByText("Top activations").waitFor();
+    expect(await preview.getByText("Positive logits").count()).toBe(0);
+    expect(await preview.getByRole("navigation").count()).toBe(0);
+    await close();
+  });
+});
+
+describe("a statement", () => {
+  test("becomes a chart, and its link shows the chart", async () => {
+    const { page, complaints, go, close } = await openPage();
+    await go("/sql");
+    const editor = page.getByRole("textbox", { name: "SQL statement" });
+    await editor.click();
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type("SELECT layer, count(*) AS n FROM sources GROUP BY layer ORDER BY layer");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Control+Enter");
+    await page.getByText(/\d+ rows, /).waitFor();
+    await page.getByText("Chart", { exact: true }).click();
+    await page.getByLabel("Mark").selectOption("bar");
+    await page.getByRole("img", { name: /^Bars: n over layer/ }).waitFor();
+    await page.getByRole("button", { name: "Share" }).click();
+    const link = new URL(await page.evaluate(() => navigator.clipboard.readText()));
+    await go(link.pathname + link.search);
+    await page.getByRole("img", { name: /^Bars: n over layer/ }).waitFor();
+    expect(complaints).toEqual([]);
+    await close();
+  });
+
+  test("is completed, explained, exported and stopped", async () => {
+    const { page, go, close } = await openPage();
+    await go(`/sql?q=${encodeURIComponent("SELECT index, density, top_logit_tokens FROM features LIMIT 3")}&run=1`);
+    await page.getByText("3 rows").waitFor();
+    const [csv] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "CSV" }).click()]);
+    expect(csv.suggestedFilename()).toBe("latentdb.csv");
+    const [parquet] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Parquet" }).click()]);
+    const bytes = await (await parquet.createReadStream()).toArray();
+    expect(Buffer.concat(bytes).subarray(0, 4).toString()).toBe("PAR1");
+    await page.getByRole("button", { name: "Explain" }).click();
+    await page.getByRole("heading", { name: "physical plan" }).waitFor();
+    const editor = page.getByRole("textbox", { name: "SQL statement" });
+    await editor.click();
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type("SELECT * FROM activ");
+    await page.getByRole("option", { name: /activation_records/ }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type("SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Control+Enter");
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByText("stopped").waitFor();
+    await close();
+  });
+
+  test("that came with a link runs only if it reads", async () => {
+    const { page, go, close } = await openPage();
+    let asked = 0;
+    page.on("request", (request) => {
+      if (request.url().endsWith("/v1/sql") && (request.postData() ?? "").includes("DROP")) asked += 1;
+    });
+    await go(`/sql?q=${encodeURIComponent("DROP TABLE features")}&run=1`);
+    await page.getByText("Ctrl and Enter run").waitFor();
+    expect(asked).toBe(0);
+    await close();
+  });
+});
+
+describe("a source", () => {
+  test("is filtered, sorted and jumped into, and its address keeps that", async () => {
+    const { page, go, close } = await openPage();
+    await go("/docs-3m/3-res");
+    await page.getByRole("searchbox", { name: "Words in the label" }).fill("error");
+    await page.getByText(/ of 1,024 features/).waitFor();
+    await page.getByRole("button", { name: "Density" }).click();
+    await page.getByRole("columnheader", { name: "Density" }).and(page.locator('[aria-sort="descending"]')).waitFor();
+    const { pathname, search } = new URL(page.url());
+    await go(pathname + search);
+    await page.getByText("words about errors and failures").waitFor();
+    await page.getByRole("link", { name: "80", exact: true }).click();
+    await page.waitForURL("**/docs-3m/3-res/80");
+    await close();
+  });
+
+  test("has a map whose lasso makes a list", async () => {
+    const { page, go, close } = await openPage();
+    await go("/docs-3m/3-res?tab=map");
+    await page.getByRole("button", { name: "Lasso" }).click();
+    const box = await page.locator("canvas").boundingBox();
+    if (box === null) throw new Error("the map has no canvas");
+    const at = (x: number, y: number) => page.mouse.move(box.x + box.width * x, box.y + box.height * y);
+    await at(0.2, 0.2);
+    await page.mouse.down();
+    for (const [x, y] of [[0.8, 0.2], [0.8, 0.8], [0.2, 0.8]] as const) await at(x, y);
+    await page.mouse.up();
+    await page.getByText(/\d+ of 1,024 features/).waitFor();
+    await page.getByRole("link", { name: "As a list" }).click();
+    await page.waitForURL("**/quick-list?**");
+    await page.getByRole("button", { name: "Link" }).waitFor();
+    await settled(page);
+    await close();
+  });
+
+  test.runIf(inject("hasJobs"))("is imported as a job, and browsed", async () => {
+    const { page, complaints, go, close } = await openPage();
+    await go("/data?add=import");
+    await page.getByLabel("Folder or address").fill(fileURLToPath(new URL("../../../datasets/sample/export", import.meta.url)));
+    await page.getByLabel("Replace what is here").check();
+    await page.getByRole("button", { name: "Import", exact: true }).click();
+    await page.getByText("done", { exact: true }).waitFor();
+    await screenshot(page, "flow-imported");
+    await go("/tiny-stdlib/1-res-tiny");
+    await page.getByText("144 features").first().waitFor();
+    expect(complaints).toEqual([]);
+    await close();
+  });
+});
+
+describe("a text", () => {
+  test("sorts by the tokens that are clicked", async () => {
+    const { page, go, close } = await openPage();
+    await go("/search?mode=text&q=an+error+occurred&model=docs-3m&set=res&source=3-res");
+    await page.getByRole("group", { name: "Tokens to sort by" }).getByRole("button", { name: "error" }).click();
+    await page.getByText("by the sum over 1 token").waitFor();
+    expect(page.url()).toContain("at=2");
+    await page.getByText("words about errors and failures").first().waitFor();
+    await close();
+  });
+
+  test("shows the features of one token, and keeps them when it is clicked", async () => {
+    const { page, go, close } = await openPage();
+    await go("/search?mode=token&q=an+error+occurred&model=docs-3m&source=3-res");
+    const all = await page.getByText(/^\d+ features$/).innerText();
+    await page.getByRole("group", { name: "Tokens" }).getByRole("button", { name: "error" }).click();
+    await page.waitForFunction((before) => !document.body.innerText.includes(before), all);
+    expect(page.url()).toContain("at=");
+    await close();
+  });
+});
