@@ -5,6 +5,7 @@
 import { Suspense, useRef, useState } from "react";
 import { Outlet, ScrollRestoration, useNavigate, useSearchParams } from "react-router";
 import { FeatureDialog } from "@/components/FeatureDialog.tsx";
+import { FeatureHoverCard } from "@/components/FeatureHoverCard.tsx";
 import { CommandPalette } from "./CommandPalette.tsx";
 import { KeysDialog } from "./KeysDialog.tsx";
 import { PLACES, useKeys } from "./keys.ts";
@@ -56,6 +57,7 @@ export function Shell() {
         </Suspense>
       </main>
       <FeatureDialog />
+      <FeatureHoverCard />
       {isPaletteOpen && <CommandPalette onClose={() => setPaletteOpen(false)} />}
       {isHelpOpen && <KeysDialog onClose={() => setHelpOpen(false)} />}
       <ScrollRestoration getKey={(location) => location.pathname} />

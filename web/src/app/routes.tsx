@@ -3,8 +3,12 @@
  * page is a chunk of its own, fetched when it is first opened.
  */
 import { createBrowserRouter, type RouteObject } from "react-router";
+import { loadFeature } from "@/pages/feature/FeaturePage.loader.ts";
 import { PageError } from "./PageError.tsx";
 import { Shell } from "./Shell.tsx";
+
+/** Changes of the address' parameters ask for nothing: pages read those themselves. */
+const shouldRevalidate = ({ currentUrl, nextUrl }: { currentUrl: URL; nextUrl: URL }) => currentUrl.pathname !== nextUrl.pathname;
 
 type Page = () => Promise<{ default: React.ComponentType }>;
 
@@ -33,7 +37,7 @@ export const router = createBrowserRouter([
           page("/api-reference", () => import("@/pages/api-reference/ApiReferencePage.tsx")),
           page("/:model", () => import("@/pages/model/ModelPage.tsx")),
           page("/:model/:source", () => import("@/pages/source/SourcePage.tsx")),
-          page("/:model/:source/:index", () => import("@/pages/feature/FeaturePage.tsx")),
+          { ...page("/:model/:source/:index", () => import("@/pages/feature/FeaturePage.tsx")), loader: loadFeature, shouldRevalidate },
           page("*", () => import("./NotFound.tsx")),
         ],
       },

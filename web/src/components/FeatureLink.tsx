@@ -5,8 +5,7 @@
 import type { MouseEvent, ReactNode } from "react";
 import { Link, useSearchParams } from "react-router";
 import { type FeatureAddress, featurePath, formatAddress } from "@/lib/address.ts";
-import { FeatureCard } from "./FeatureCard.tsx";
-import { HoverCard } from "./HoverCard.tsx";
+import { closeCard, enterMention, leaveMention } from "./featureHover.ts";
 
 /** The parameter that names the feature in the dialog. */
 export const PEEK = "peek";
@@ -25,6 +24,7 @@ export function FeatureLink({ address, children, className, opensPage = false }:
   const open = (event: MouseEvent) => {
     if (opensPage || isEmbedded || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
     event.preventDefault();
+    closeCard();
     setParameters(
       (before) => {
         const after = new URLSearchParams(before);
@@ -35,15 +35,17 @@ export function FeatureLink({ address, children, className, opensPage = false }:
     );
   };
   return (
-    <HoverCard card={() => <FeatureCard address={address} />}>
-      <Link
-        to={featurePath(address)}
-        className={className ?? "link"}
-        onClick={open}
-        {...(isEmbedded ? { target: "_blank", rel: "noopener" } : {})}
-      >
-        {children ?? formatAddress(address)}
-      </Link>
-    </HoverCard>
+    <Link
+      to={featurePath(address)}
+      className={className ?? "link"}
+      onClick={open}
+      onPointerEnter={(event) => event.pointerType === "mouse" && enterMention({ address, element: event.currentTarget })}
+      onPointerLeave={leaveMention}
+      onFocus={(event) => event.currentTarget.matches(":focus-visible") && enterMention({ address, element: event.currentTarget })}
+      onBlur={leaveMention}
+      {...(isEmbedded ? { target: "_blank", rel: "noopener" } : {})}
+    >
+      {children ?? formatAddress(address)}
+    </Link>
   );
 }

@@ -15,6 +15,11 @@ const run = promisify(execFile);
 const repository = fileURLToPath(new URL("../../..", import.meta.url));
 const demo = join(repository, "datasets/demo");
 
+/** Where embeddings come from: the folder of LATENTDB_MINILM, or an address that leads nowhere, so that nothing is fetched. */
+export function environment(): NodeJS.ProcessEnv {
+  return { ...process.env, LATENTDB_EMBEDDING_MODEL: process.env.LATENTDB_MINILM ?? "http://127.0.0.1:9/v1#none" };
+}
+
 export function binary(): string {
   const path = process.env.LATENTDB_BIN;
   if (!path) throw new Error("LATENTDB_BIN is not set: name the latentdb binary that the app is tested against");
@@ -24,7 +29,7 @@ export function binary(): string {
 export async function freshDatabase(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "latentdb-web-"));
   const data = join(folder, "data");
-  const latentdb = (...commands: string[]) => run(binary(), ["--data", data, ...commands], { maxBuffer: 1 << 26 });
+  const latentdb = (...commands: string[]) => run(binary(), ["--data", data, ...commands], { maxBuffer: 1 << 26, env: environment() });
   const made = process.env.LATENTDB_DEMO;
   if (made) {
     await cp(made, data, { recursive: true });
@@ -34,6 +39,7 @@ export async function freshDatabase(): Promise<string> {
   }
   await latentdb("eval", "docs-3m", "3-res,3-tc", join(demo, "texts.parquet"), "--n-prompts", "16");
   await latentdb("sql", "-f", fileURLToPath(new URL("./database.sql", import.meta.url)));
+  if (process.env.LATENTDB_MINILM) await latentdb("sql", "CALL embed_explanations()");
   return data;
 }
 

@@ -10,7 +10,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { preview } from "vite";
 import type { TestProject } from "vitest/node";
-import { binary, freshDatabase } from "./database.ts";
+import { binary, environment, freshDatabase } from "./database.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -40,8 +40,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 /** The server, once it listens on a port of its own choice. */
 async function startServer(data: string): Promise<{ server: ChildProcess; url: string }> {
   const server = spawn(binary(), ["--data", data, "serve", "--pg", "off", "--http", "127.0.0.1:0"], {
-    // Without the embedding model's folder nothing is fetched: the address leads nowhere.
-    env: { ...process.env, LATENTDB_EMBEDDING_MODEL: process.env.LATENTDB_MINILM ?? "http://127.0.0.1:9/v1#none" },
+    env: environment(),
     stdio: ["ignore", "pipe", "pipe"],
   });
   let said = "";

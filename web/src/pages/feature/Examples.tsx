@@ -2,7 +2,7 @@
  * The texts on which a feature fires: the strongest, then samples from each quantile interval, all on
  * one scale of colour. Repeats are folded; how much text is shown is the reader's choice.
  */
-import { memo, useState } from "react";
+import { memo, useDeferredValue, useMemo, useState } from "react";
 import type { FeatureRecord } from "@/api/feature.ts";
 import { useUrlState } from "@/app/urlState.ts";
 import { Segments } from "@/components/Segments.tsx";
@@ -26,7 +26,10 @@ export const Examples = memo(function Examples({ record, most, onValue, onTry, i
   const [breaks, setBreaks] = useChoice("breaks", "", isInUrl);
   const [withAttribution, setWithAttribution] = useState(true);
   const length = context in CONTEXTS ? (context as ContextLength) : "snippet";
-  const intervals = byInterval(record.activations);
+  const intervals = useMemo(() => byInterval(record.activations), [record]);
+  // The strongest are drawn at once; the intervals follow when the page can already be used.
+  const strongest = useMemo(() => intervals.slice(0, 1), [intervals]);
+  const drawn = useDeferredValue(intervals, strongest);
   const attributionMost = largest(record.activations.map((activation) => activation.dfaMaxValue ?? 0));
   return (
     <section className="panel" aria-labelledby="examples">
@@ -54,7 +57,7 @@ export const Examples = memo(function Examples({ record, most, onValue, onTry, i
         </div>
       </div>
       {record.activations.length === 0 && <Empty title="No text is known on which it fires" />}
-      {intervals.map((interval) => (
+      {drawn.map((interval) => (
         <Group
           key={interval.key}
           interval={interval}

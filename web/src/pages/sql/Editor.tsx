@@ -46,6 +46,19 @@ const colours = HighlightStyle.define([
   { tag: [tags.typeName, tags.standard(tags.name)], color: "light-dark(#0369a1, #7dd3fc)" },
 ]);
 
+/**
+ * Typing over a selection, done by the editor: left to the browser it would keep the look of what it
+ * replaces in an inline style, which the content security policy forbids and the console then tells.
+ */
+const typedOverSelection = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    if (event.inputType !== "insertText" || event.data === null || view.composing || view.state.selection.main.empty) return false;
+    event.preventDefault();
+    view.dispatch(view.state.update(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true }));
+    return true;
+  },
+});
+
 export default function Editor({ value, onChange, onRun, errorAt, insert }: Props) {
   const place = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
@@ -85,6 +98,7 @@ export default function Editor({ value, onChange, onRun, errorAt, insert }: Prop
             ]),
           ),
           keymap.of([...defaultKeymap, ...historyKeymap]),
+          typedOverSelection,
           EditorView.updateListener.of((update) => {
             if (update.docChanged) latest.current.onChange(update.state.doc.toString());
           }),
