@@ -29,6 +29,8 @@ describe("a feature", () => {
     await screenshot(page, "flow-dialog");
     await dialog.getByRole("link", { name: "Open page" }).click();
     await page.waitForURL("**/docs-3m/3-res/80");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.getByRole("textbox", { name: "Text to test" }).waitFor();
     await page.keyboard.press("t");
     await page.keyboard.type("The function returns an error");
     await page.keyboard.press("Enter");
@@ -74,7 +76,7 @@ describe("a feature", () => {
     const shown = async () => (await page.locator('section[aria-labelledby="examples"]').innerText()).length;
     const snippets = await shown();
     await page.getByText("Full", { exact: true }).click();
-    expect(await shown()).toBeGreaterThan(snippets);
+    await expect.poll(shown).toBeGreaterThan(snippets);
     expect(page.url()).toContain("context=full");
     await page.getByRole("button", { name: "Try this text in the test" }).first().click();
     expect((await page.getByRole("textbox", { name: "Text to test" }).inputValue()).length).toBeGreaterThan(10);

@@ -83,7 +83,7 @@ function Rows({ source, rows, isOld, sort, descending }: RowsProps) {
   useLayoutEffect(() => {
     if (list.current !== null) setTop(list.current.getBoundingClientRect().top + window.scrollY);
   }, []);
-  const virtualizer = useWindowVirtualizer({ count: rows.length, estimateSize: () => ROW, overscan: 6, scrollMargin: top });
+  const virtualizer = useWindowVirtualizer({ count: rows.length, estimateSize: () => ROW, overscan: 6, scrollMargin: top, useFlushSync: false });
   const items = virtualizer.getVirtualItems();
   const snippets = useSnippets(source, rows, items[0]?.index ?? 0, items.at(-1)?.index ?? 0, virtualizer.isScrolling);
   const densest = useMemo(() => rows.reduce((most, row) => Math.max(most, row.density ?? 0), 0), [rows]);

@@ -5,11 +5,14 @@ import { memo } from "react";
 import { FeatureLink } from "@/components/FeatureLink.tsx";
 import { TokenChips } from "@/components/TokenChips.tsx";
 import { TokenText } from "@/components/TokenText.tsx";
-import { windowAround } from "@/lib/activations.ts";
 import { formatActivation, formatDensity, formatScore } from "@/lib/format.ts";
 import { inert } from "@/lib/inert.ts";
 import type { FeatureRow, SnippetRow } from "@/queries/features.ts";
 import css from "./FeatureTable.module.css";
+
+/** Tokens shown before the strongest one, and from it on: as many as a row has room for. */
+const BEFORE = 6;
+const AFTER = 11;
 
 interface Props {
   readonly row: FeatureRow;
@@ -51,6 +54,5 @@ export const FeatureTableRow = memo(function FeatureTableRow({ row, model, sourc
 
 function Example({ snippet: { tokens, acts, max_value: most, max_position } }: { readonly snippet: SnippetRow }) {
   const at = max_position ?? 0;
-  const [, to] = windowAround(at, tokens.length, "snippet");
-  return <TokenText tokens={tokens} values={acts} most={most} from={Math.max(0, at - 7)} to={to} anchor={at} />;
+  return <TokenText tokens={tokens} values={acts} most={most} from={at - BEFORE} to={at + AFTER} anchor={at} />;
 }
