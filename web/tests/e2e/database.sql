@@ -1,7 +1,7 @@
 -- What the tests add to the demo: labels that people wrote, a large source, and a source whose every text is hostile.
 
 INSERT INTO explanations (explanation_id, model_id, source_id, index, description, method, author, created_at) VALUES
-  ('test-1', 'docs-3m', '3-res', 80, 'words about errors and failures', 'human', 'tests', now()),
+  ('test-1', 'docs-3m', '3-res', 80, 'assertions and errors', 'human', 'tests', now()),
   ('test-2', 'docs-3m', '3-res', 716, 'memory that is zeroed or initialized', 'human', 'tests', now()),
   ('test-3', 'docs-3m', '3-res', 514, 'waiting, and what is executed later', 'human', 'tests', now()),
   ('test-4', 'docs-3m', '3-res', 6, 'indefinite articles', 'human', 'tests', now()),

@@ -20,7 +20,7 @@ describe("a feature", () => {
       await go("/search?mode=label&q=errors");
       await page.getByText("Searched by words").waitFor();
     }
-    const hit = page.getByRole("link", { name: "words about errors and failures" });
+    const hit = page.getByRole("link", { name: "assertions and errors" });
     await hit.hover();
     await page.getByText("promotes").first().waitFor();
     await hit.click();
@@ -40,17 +40,17 @@ describe("a feature", () => {
     await page.getByRole("textbox", { name: "Prompt" }).fill("The function returns");
     await page.getByRole("button", { name: "Steer", exact: true }).click();
     await page.getByRole("button", { name: "Link to this run" }).waitFor();
-    const steered = await page.getByRole("region", { name: "Steered" }).innerText();
-    const plain = await page.getByRole("region", { name: "Default" }).innerText();
+    const steered = await page.getByRole("region", { name: "Steered", exact: true }).innerText();
+    const plain = await page.getByRole("region", { name: "Default", exact: true }).innerText();
     expect(steered).not.toEqual(plain);
     await screenshot(page, "flow-steered");
     await page.getByRole("button", { name: "Link to this run" }).click();
     const link = await page.evaluate(() => navigator.clipboard.readText());
     await go(new URL(link).pathname + new URL(link).search);
     await page.getByRole("button", { name: "Link to this run" }).waitFor();
-    expect(await page.getByRole("region", { name: "Steered" }).innerText()).toEqual(steered);
+    expect(await page.getByRole("region", { name: "Steered", exact: true }).innerText()).toEqual(steered);
     expect(await page.getByRole("textbox", { name: "Prompt" }).inputValue()).toBe("The function returns");
-    await page.getByText("words about errors and failures").waitFor();
+    await page.getByText("assertions and errors").waitFor();
     expect(complaints.filter((each) => inject("hasMeaning") || !each.includes("/api/explanation"))).toEqual([]);
     await close();
   });
@@ -167,7 +167,7 @@ describe("a source", () => {
     await page.getByRole("columnheader", { name: "Density" }).and(page.locator('[aria-sort="descending"]')).waitFor();
     const { pathname, search } = new URL(page.url());
     await go(pathname + search);
-    await page.getByText("words about errors and failures").waitFor();
+    await page.getByText("assertions and errors").waitFor();
     await page.getByRole("link", { name: "80", exact: true }).click();
     await page.waitForURL("**/docs-3m/3-res/80");
     await close();
@@ -214,7 +214,7 @@ describe("a text", () => {
     await page.getByRole("group", { name: "Tokens to sort by" }).getByRole("button", { name: "error" }).click();
     await page.getByText("by the sum over 1 token").waitFor();
     expect(page.url()).toContain("at=2");
-    await page.getByText("words about errors and failures").first().waitFor();
+    await page.getByText("assertions and errors").first().waitFor();
     await close();
   });
 
