@@ -20,7 +20,7 @@ use super::error::ApiError;
 use crate::cli::key::hash_key;
 
 /// Name of the header that carries a key.
-const KEY_HEADER: &str = "x-api-key";
+pub(super) const KEY_HEADER: &str = "x-api-key";
 
 /// User that requests without a key act as.
 const ANONYMOUS: &str = "anonymous";

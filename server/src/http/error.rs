@@ -3,10 +3,15 @@
 //! The body is always `{"error", "message", "sqlstate", "hint"}`. `error` and `message` hold the same
 //! text, as Neuronpedia's answers do, so that clients that read either one are served.
 
+use std::collections::BTreeMap;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use latentdb_engine::{Error, ErrorKind};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::openapi::response::{Response as ResponseObject, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr};
+use utoipa::{IntoResponses, ToSchema};
 
 /// A failure on its way to an HTTP client.
 #[derive(Debug)]
@@ -59,23 +64,53 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// The JSON object that describes `error`.
-pub(crate) fn error_body(error: &Error) -> serde_json::Value {
-    let mut body = json!({
-        "error": error.message(),
-        "message": error.message(),
-        "sqlstate": error.sqlstate(),
-        "hint": error.hint(),
-    });
-    if let Some(object) = body.as_object_mut() {
-        if let Some(detail) = error.detail() {
-            object.insert("detail".into(), detail.into());
-        }
-        if let Some(position) = error.position() {
-            object.insert("position".into(), position.into());
+impl IntoResponses for ApiError {
+    fn responses() -> BTreeMap<String, RefOr<ResponseObject>> {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(ErrorBody::name()))).build();
+        let response = ResponseBuilder::new()
+            .description("A failure; the status says of which kind")
+            .content("application/json", content)
+            .build();
+        BTreeMap::from([("default".to_owned(), response.into())])
+    }
+}
+
+/// Why a request failed.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(crate) struct ErrorBody {
+    /// The same as `message`.
+    error: String,
+    #[schema(example = "table 'nope' not found")]
+    message: String,
+    /// Postgres' code for this kind of failure.
+    #[schema(example = "42P01")]
+    sqlstate: &'static str,
+    /// What to do about it.
+    hint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// The character of the statement where the fault is, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<usize>,
+}
+
+impl From<&Error> for ErrorBody {
+    fn from(error: &Error) -> Self {
+        Self {
+            error: error.message().to_owned(),
+            message: error.message().to_owned(),
+            sqlstate: error.sqlstate(),
+            hint: error.hint().map(str::to_owned),
+            detail: error.detail().map(str::to_owned),
+            position: error.position(),
         }
     }
-    body
+}
+
+/// The JSON object that describes `error`.
+pub(crate) fn error_body(error: &Error) -> serde_json::Value {
+    serde_json::to_value(ErrorBody::from(error)).unwrap_or_default()
 }
 
 pub(super) fn status_of(kind: ErrorKind) -> StatusCode {

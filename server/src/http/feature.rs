@@ -14,11 +14,22 @@ use latentdb_engine::{Engine, Error, ErrorKind, RepeatedQuery, Result, ScalarVal
 use super::App;
 use super::cells::text_at;
 use super::error::ApiError;
+use super::openapi::Feature;
 use super::prisma::{self, RecordWriter, Shape, prisma_options, select_list};
 
 /// Condition that picks a feature's rows in any table that refers to features.
 const OF_FEATURE: &str = "model_id = $1 AND source_id = $2 AND index = $3";
 
+/// A feature with its activations and explanations, as Neuronpedia gives it.
+#[utoipa::path(
+    get, path = "/api/feature/{model}/{source}/{index}", tag = "Features", operation_id = "feature",
+    params(
+        ("model" = String, Path, description = "Model", example = "gpt2-small"),
+        ("source" = String, Path, description = "Source", example = "10-res-jb"),
+        ("index" = String, Path, description = "Number of the feature, from 0", example = "14057"),
+    ),
+    responses((status = 200, description = "The feature", body = Feature), ApiError)
+)]
 pub(super) async fn get_feature(
     State(app): State<Arc<App>>,
     Path((model, source, index)): Path<(String, String, String)>,

@@ -2,7 +2,7 @@
 //!
 //! What always holds: every failure is JSON (`error`); an answer that ends before its rows do is
 //! never a well-formed one (`stream`); a client that goes away stops its query; a listener that
-//! other machines can reach answers nothing but `/healthz` without a key (`access`).
+//! other machines can reach answers nothing of the database without a key (`access`).
 
 mod access;
 mod cells;
@@ -14,6 +14,7 @@ mod health;
 mod inference;
 mod listener;
 mod negotiate;
+mod openapi;
 mod parameters;
 mod prisma;
 mod rows;
@@ -29,7 +30,6 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Router, ServiceExt};
 use latentdb_engine::{Engine, Error, ErrorKind, Result};
 use latentdb_udfs::Models;
@@ -41,6 +41,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{self, CorsLayer};
 use tower_http::normalize_path::NormalizePathLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
 use error::ApiError;
 
@@ -116,37 +119,30 @@ pub async fn serve(
         .map_err(|error| Error::new(ErrorKind::Io, format!("the HTTP server on {address} stopped: {error}")))
 }
 
-fn router(app: Arc<App>, max_body_bytes: usize) -> Router {
+/// Routes with their descriptions.
+type Routes = OpenApiRouter<Arc<App>>;
+
+/// All routes; `guard` is put around those that ask who the caller is.
+fn routes(guard: impl FnOnce(Routes) -> Routes) -> Routes {
     // Other sites' pages may read features; nothing else.
     let readable_anywhere = CorsLayer::new().allow_origin(cors::Any).allow_methods([Method::GET, Method::HEAD]);
-    Router::new()
-        .route("/api/feature/{model}/{source}/{index}", get(feature::get_feature).layer(readable_anywhere))
-        .route("/api/tokenize", post(inference::post_tokenize))
-        .route("/api/activation/new", post(inference::post_activation_new))
-        .route("/api/activation/source", post(inference::post_activation_source))
-        .route("/api/search-all", post(inference::post_search_all))
-        .route("/api/search-topk-by-token", post(inference::post_search_by_token))
-        .route("/api/explanation/search", post(explanations::post_search))
-        .route("/api/explanation/search-model", post(explanations::post_search_model))
-        .route("/api/explanation/search-release", post(explanations::post_search_release))
-        .route("/api/explanation/search-all", post(explanations::post_search_all))
-        .route("/api/steer", post(generation::post_steer))
-        .route("/api/steer-chat", post(generation::post_steer_chat))
-        .route("/api/steer-load", post(generation::post_steer_load))
-        .route("/api/steer-logits", post(generation::post_steer_logits))
-        .route("/api/steer/presets", post(generation::post_presets))
-        .route("/api/lens/prompt", post(generation::post_lens_prompt))
-        .route("/api/vector/new", post(vectors::post_new))
-        .route("/api/vector/get", post(vectors::post_get))
-        .route("/api/vector/list-owned", post(vectors::post_list_owned))
-        .route("/api/vector/delete", post(vectors::post_delete))
-        .route("/v1/models", get(generation::get_models))
-        .route("/v1/completions", post(generation::post_completions))
-        .route("/v1/chat/completions", post(generation::post_chat_completions))
-        .route("/v1/sql", post(sql::post_sql))
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), access::identify))
-        .route("/metrics", get(health::metrics))
-        .route("/healthz", get(health::healthz))
+    let guarded = Routes::default()
+        .routes(routes!(feature::get_feature).layer(readable_anywhere))
+        .routes(routes!(sql::post_sql))
+        .merge(inference::routes())
+        .merge(explanations::routes())
+        .merge(generation::routes())
+        .merge(vectors::routes());
+    Routes::with_openapi(openapi::Description::openapi())
+        .merge(guard(guarded))
+        .routes(routes!(health::metrics))
+        .routes(routes!(health::healthz))
+        .routes(routes!(openapi::get_document))
+}
+
+fn router(app: Arc<App>, max_body_bytes: usize) -> Router {
+    let known = middleware::from_fn_with_state(Arc::clone(&app), access::identify);
+    Router::from(routes(|guarded| guarded.layer(known)))
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(max_body_bytes))

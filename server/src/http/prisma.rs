@@ -1,8 +1,8 @@
 //! Rows in the shape Neuronpedia's API gives them: its Prisma column names, `index` as a string, lists
 //! that are never null, other nulls explicit, times in ISO 8601 with milliseconds and a `Z`.
 //!
-//! A [`Shape`] lists a record's members once; the look-up's SQL and the JSON are both made from it, so
-//! they cannot drift apart. Beyond Neuronpedia's own members, activations and explanations name their
+//! A [`Shape`] lists a record's members once; the look-up's SQL, the JSON and its description (`openapi::records`) are
+//! made from it, so they cannot drift apart. Beyond Neuronpedia's own members, activations and explanations name their
 //! `source` (and explanations `modelId` and `index`), which its Python client asks for.
 
 use arrow::json::writer::EncoderOptions;
@@ -11,13 +11,31 @@ use latentdb_engine::Result;
 
 use crate::json::{ValueWriter, encoder_options};
 
+/// What a member holds in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Json {
+    Text,
+    Integer,
+    Number,
+    Flag,
+    /// ISO 8601 with milliseconds and a `Z`.
+    Time,
+    Texts,
+    Integers,
+    /// Numbers that are not finite are null.
+    Numbers,
+}
+
 /// One member of a record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Member {
     /// Name in JSON.
-    name: &'static str,
+    pub(super) name: &'static str,
+    pub(super) json: Json,
     /// SQL expression it is read from.
     sql: &'static str,
+    /// Whether null is written as null.
+    pub(super) nullable: bool,
     /// What stands for null.
     null: &'static str,
     /// Whether a number is written as a string.
@@ -34,200 +52,205 @@ impl Member {
 /// The members of a record, in order.
 pub(super) type Shape = &'static [Member];
 
+/// A member that no row is without.
+const fn given(name: &'static str, json: Json, sql: &'static str) -> Member {
+    Member { name, json, sql, nullable: false, null: "null", quoted: false }
+}
+
 /// A member that may be null.
-const fn nullable(name: &'static str, sql: &'static str) -> Member {
-    Member { name, sql, null: "null", quoted: false }
+const fn nullable(name: &'static str, json: Json, sql: &'static str) -> Member {
+    Member { name, json, sql, nullable: true, null: "null", quoted: false }
 }
 
 /// A list; null reads as an empty one.
-const fn list(name: &'static str, sql: &'static str) -> Member {
-    Member { name, sql, null: "[]", quoted: false }
+const fn list(name: &'static str, json: Json, sql: &'static str) -> Member {
+    Member { name, json, sql, nullable: false, null: "[]", quoted: false }
 }
 
 /// A member with a default, given as JSON.
-const fn or(name: &'static str, sql: &'static str, null: &'static str) -> Member {
-    Member { name, sql, null, quoted: false }
+const fn or(name: &'static str, json: Json, sql: &'static str, null: &'static str) -> Member {
+    Member { name, json, sql, nullable: false, null, quoted: false }
 }
 
 /// A number that Neuronpedia keeps as text.
 const fn text_number(name: &'static str, sql: &'static str) -> Member {
-    Member { name, sql, null: "null", quoted: true }
+    Member { name, json: Json::Text, sql, nullable: false, null: "null", quoted: true }
 }
 
 pub(super) const FEATURE: Shape = &[
-    nullable("modelId", "model_id"),
-    nullable("layer", "source_id"),
+    given("modelId", Json::Text, "model_id"),
+    given("layer", Json::Text, "source_id"),
     text_number("index", "index"),
-    nullable("sourceSetName", "set_id"),
-    nullable("creatorId", "creator_id"),
-    nullable("createdAt", "created_at"),
-    or("maxActApprox", "max_activation", "0"),
-    or("hasVector", "has_vector", "false"),
-    list("vector", "vector"),
-    nullable("vectorLabel", "vector_label"),
-    or("vectorDefaultSteerStrength", "steer_strength", "10"),
-    nullable("hookName", "hook_point"),
-    list("topkCosSimIndices", "nearest_indices"),
-    list("topkCosSimValues", "nearest_cosines"),
-    list("neuron_alignment_indices", "neuron_alignment_indices"),
-    list("neuron_alignment_values", "neuron_alignment_values"),
-    list("neuron_alignment_l1", "neuron_alignment_l1"),
-    list("correlated_neurons_indices", "correlated_neuron_indices"),
-    list("correlated_neurons_pearson", "correlated_neuron_pearson"),
-    list("correlated_neurons_l1", "correlated_neuron_l1"),
-    list("correlated_features_indices", "correlated_feature_indices"),
-    list("correlated_features_pearson", "correlated_feature_pearson"),
-    list("correlated_features_l1", "correlated_feature_l1"),
-    list("neg_str", "bottom_logit_tokens"),
-    list("neg_values", "bottom_logits"),
-    list("pos_str", "top_logit_tokens"),
-    list("pos_values", "top_logits"),
-    or("frac_nonzero", "density", "0"),
-    list("freq_hist_data_bar_heights", "act_hist_counts"),
-    list("freq_hist_data_bar_values", "act_hist_edges"),
-    list("logits_hist_data_bar_heights", "logit_hist_counts"),
-    list("logits_hist_data_bar_values", "logit_hist_edges"),
-    list("decoder_weights_dist", "decoder_weights_dist"),
-    nullable("umap_cluster", "umap_cluster"),
-    nullable("umap_log_feature_sparsity", "umap_log_sparsity"),
-    nullable("umap_x", "umap_x"),
-    nullable("umap_y", "umap_y"),
+    nullable("sourceSetName", Json::Text, "set_id"),
+    nullable("creatorId", Json::Text, "creator_id"),
+    nullable("createdAt", Json::Time, "created_at"),
+    or("maxActApprox", Json::Number, "max_activation", "0"),
+    or("hasVector", Json::Flag, "has_vector", "false"),
+    list("vector", Json::Numbers, "vector"),
+    nullable("vectorLabel", Json::Text, "vector_label"),
+    or("vectorDefaultSteerStrength", Json::Number, "steer_strength", "10"),
+    nullable("hookName", Json::Text, "hook_point"),
+    list("topkCosSimIndices", Json::Integers, "nearest_indices"),
+    list("topkCosSimValues", Json::Numbers, "nearest_cosines"),
+    list("neuron_alignment_indices", Json::Integers, "neuron_alignment_indices"),
+    list("neuron_alignment_values", Json::Numbers, "neuron_alignment_values"),
+    list("neuron_alignment_l1", Json::Numbers, "neuron_alignment_l1"),
+    list("correlated_neurons_indices", Json::Integers, "correlated_neuron_indices"),
+    list("correlated_neurons_pearson", Json::Numbers, "correlated_neuron_pearson"),
+    list("correlated_neurons_l1", Json::Numbers, "correlated_neuron_l1"),
+    list("correlated_features_indices", Json::Integers, "correlated_feature_indices"),
+    list("correlated_features_pearson", Json::Numbers, "correlated_feature_pearson"),
+    list("correlated_features_l1", Json::Numbers, "correlated_feature_l1"),
+    list("neg_str", Json::Texts, "bottom_logit_tokens"),
+    list("neg_values", Json::Numbers, "bottom_logits"),
+    list("pos_str", Json::Texts, "top_logit_tokens"),
+    list("pos_values", Json::Numbers, "top_logits"),
+    or("frac_nonzero", Json::Number, "density", "0"),
+    list("freq_hist_data_bar_heights", Json::Numbers, "act_hist_counts"),
+    list("freq_hist_data_bar_values", Json::Numbers, "act_hist_edges"),
+    list("logits_hist_data_bar_heights", Json::Numbers, "logit_hist_counts"),
+    list("logits_hist_data_bar_values", Json::Numbers, "logit_hist_edges"),
+    list("decoder_weights_dist", Json::Numbers, "decoder_weights_dist"),
+    nullable("umap_cluster", Json::Integer, "umap_cluster"),
+    nullable("umap_log_feature_sparsity", Json::Number, "umap_log_sparsity"),
+    nullable("umap_x", Json::Number, "umap_x"),
+    nullable("umap_y", Json::Number, "umap_y"),
 ];
 
 pub(super) const ACTIVATION: Shape = &[
-    nullable("id", "concat(model_id, '/', source_id, '/', index, '/', rank)"),
-    list("tokens", "tokens"),
-    nullable("dataIndex", "origin_index"),
+    given("id", Json::Text, "concat(model_id, '/', source_id, '/', index, '/', rank)"),
+    list("tokens", Json::Texts, "tokens"),
+    nullable("dataIndex", Json::Text, "origin_index"),
     text_number("index", "index"),
-    nullable("layer", "source_id"),
-    nullable("source", "source_id"),
-    nullable("modelId", "model_id"),
-    nullable("dataSource", "origin"),
-    nullable("maxValue", "max_value"),
-    or("maxValueTokenIndex", "max_position", "0"),
-    or("minValue", "min_value", "0"),
-    list("values", "acts"),
-    list("dfaValues", "dfa_values"),
-    nullable("dfaTargetIndex", "dfa_target"),
-    nullable("dfaMaxValue", "dfa_max"),
-    list("zQIndices", "zq_indices"),
-    list("zKIndices", "zk_indices"),
-    list("zValues", "z_values"),
-    nullable("creatorId", "creator_id"),
-    nullable("createdAt", "created_at"),
-    list("lossValues", "loss_values"),
-    nullable("logitContributions", "logit_contributions"),
-    nullable("binMin", "bin_min"),
-    nullable("binMax", "bin_max"),
+    given("layer", Json::Text, "source_id"),
+    given("source", Json::Text, "source_id"),
+    given("modelId", Json::Text, "model_id"),
+    nullable("dataSource", Json::Text, "origin"),
+    given("maxValue", Json::Number, "max_value"),
+    or("maxValueTokenIndex", Json::Integer, "max_position", "0"),
+    or("minValue", Json::Number, "min_value", "0"),
+    list("values", Json::Numbers, "acts"),
+    list("dfaValues", Json::Numbers, "dfa_values"),
+    nullable("dfaTargetIndex", Json::Integer, "dfa_target"),
+    nullable("dfaMaxValue", Json::Number, "dfa_max"),
+    list("zQIndices", Json::Integers, "zq_indices"),
+    list("zKIndices", Json::Integers, "zk_indices"),
+    list("zValues", Json::Numbers, "z_values"),
+    nullable("creatorId", Json::Text, "creator_id"),
+    nullable("createdAt", Json::Time, "created_at"),
+    list("lossValues", Json::Numbers, "loss_values"),
+    nullable("logitContributions", Json::Text, "logit_contributions"),
+    nullable("binMin", Json::Number, "bin_min"),
+    nullable("binMax", Json::Number, "bin_max"),
     // Exporters write -1 for rows that no interval was sampled for; clients take shares from 0 to 1 only.
-    nullable("binContains", "CASE WHEN bin_fraction >= 0 THEN bin_fraction END"),
-    nullable("qualifyingTokenIndex", "qualifying_position"),
+    nullable("binContains", Json::Number, "CASE WHEN bin_fraction >= 0 THEN bin_fraction END"),
+    nullable("qualifyingTokenIndex", Json::Integer, "qualifying_position"),
 ];
 
 pub(super) const EXPLANATION: Shape = &[
-    nullable("id", "explanation_id"),
-    nullable("modelId", "model_id"),
-    nullable("layer", "source_id"),
-    nullable("source", "source_id"),
+    given("id", Json::Text, "explanation_id"),
+    given("modelId", Json::Text, "model_id"),
+    given("layer", Json::Text, "source_id"),
+    given("source", Json::Text, "source_id"),
     text_number("index", "index"),
-    nullable("description", "description"),
-    nullable("explanationModelName", "explainer_model"),
-    nullable("typeName", "method"),
-    nullable("authorId", "author"),
-    nullable("notes", "notes"),
-    or("scoreV1", "score_v1", "0"),
-    nullable("scoreV2", "score_v2"),
-    nullable("umap_x", "umap_x"),
-    nullable("umap_y", "umap_y"),
-    nullable("umap_cluster", "umap_cluster"),
-    nullable("umap_log_feature_sparsity", "umap_log_sparsity"),
-    nullable("createdAt", "created_at"),
-    nullable("updatedAt", "updated_at"),
-    nullable("triggeredByUserId", "triggered_by"),
+    given("description", Json::Text, "description"),
+    nullable("explanationModelName", Json::Text, "explainer_model"),
+    nullable("typeName", Json::Text, "method"),
+    nullable("authorId", Json::Text, "author"),
+    nullable("notes", Json::Text, "notes"),
+    or("scoreV1", Json::Number, "score_v1", "0"),
+    nullable("scoreV2", Json::Number, "score_v2"),
+    nullable("umap_x", Json::Number, "umap_x"),
+    nullable("umap_y", Json::Number, "umap_y"),
+    nullable("umap_cluster", Json::Integer, "umap_cluster"),
+    nullable("umap_log_feature_sparsity", Json::Number, "umap_log_sparsity"),
+    nullable("createdAt", Json::Time, "created_at"),
+    nullable("updatedAt", Json::Time, "updated_at"),
+    nullable("triggeredByUserId", Json::Text, "triggered_by"),
 ];
 
 pub(super) const SCORE: Shape = &[
-    nullable("id", "s.score_id"),
-    nullable("explanationId", "s.explanation_id"),
-    nullable("value", "s.value"),
-    nullable("explanationScoreTypeName", "s.method"),
-    nullable("explanationScoreModelName", "s.scorer_model"),
-    or("jsonDetails", "s.details", "\"\""),
-    nullable("initiatedByUserId", "s.initiated_by"),
-    nullable("createdAt", "s.created_at"),
+    given("id", Json::Text, "s.score_id"),
+    given("explanationId", Json::Text, "s.explanation_id"),
+    given("value", Json::Number, "s.value"),
+    given("explanationScoreTypeName", Json::Text, "s.method"),
+    nullable("explanationScoreModelName", Json::Text, "s.scorer_model"),
+    or("jsonDetails", Json::Text, "s.details", "\"\""),
+    nullable("initiatedByUserId", Json::Text, "s.initiated_by"),
+    nullable("createdAt", Json::Time, "s.created_at"),
 ];
 
 pub(super) const MODEL: Shape = &[
-    nullable("id", "model_id"),
-    nullable("displayNameShort", "coalesce(display_name, model_id)"),
-    nullable("displayName", "coalesce(display_name, model_id)"),
-    nullable("creatorId", "creator_id"),
-    nullable("dimension", "d_model"),
-    nullable("layers", "n_layers"),
-    nullable("neuronsPerLayer", "d_mlp"),
-    or("instruct", "instruct", "false"),
-    nullable("owner", "owner"),
-    nullable("website", "website"),
-    nullable("createdAt", "created_at"),
+    given("id", Json::Text, "model_id"),
+    given("displayNameShort", Json::Text, "coalesce(display_name, model_id)"),
+    given("displayName", Json::Text, "coalesce(display_name, model_id)"),
+    nullable("creatorId", Json::Text, "creator_id"),
+    nullable("dimension", Json::Integer, "d_model"),
+    nullable("layers", Json::Integer, "n_layers"),
+    nullable("neuronsPerLayer", Json::Integer, "d_mlp"),
+    or("instruct", Json::Flag, "instruct", "false"),
+    nullable("owner", Json::Text, "owner"),
+    nullable("website", Json::Text, "website"),
+    nullable("createdAt", Json::Time, "created_at"),
 ];
 
 pub(super) const SOURCE_SET: Shape = &[
-    nullable("modelId", "model_id"),
-    nullable("name", "set_id"),
-    nullable("type", "kind"),
-    nullable("description", "description"),
-    nullable("creatorName", "creator_name"),
-    nullable("creatorId", "creator_id"),
-    list("urls", "urls"),
-    nullable("releaseName", "release_id"),
-    nullable("createdAt", "created_at"),
+    given("modelId", Json::Text, "model_id"),
+    given("name", Json::Text, "set_id"),
+    nullable("type", Json::Text, "kind"),
+    nullable("description", Json::Text, "description"),
+    nullable("creatorName", Json::Text, "creator_name"),
+    nullable("creatorId", Json::Text, "creator_id"),
+    list("urls", Json::Texts, "urls"),
+    nullable("releaseName", Json::Text, "release_id"),
+    nullable("createdAt", Json::Time, "created_at"),
 ];
 
 pub(super) const SOURCE: Shape = &[
-    nullable("id", "source_id"),
-    nullable("modelId", "model_id"),
-    nullable("setName", "set_id"),
-    nullable("saelensRelease", "saelens_release"),
-    nullable("saelensSaeId", "saelens_id"),
-    nullable("hfRepoId", "hf_repo"),
-    nullable("hfFolderId", "hf_folder"),
-    nullable("dataset", "dataset"),
-    nullable("num_prompts", "n_prompts"),
-    nullable("num_tokens_in_prompt", "tokens_per_prompt"),
-    nullable("cosSimMatchModelId", "nearest_model_id"),
-    nullable("cosSimMatchSourceId", "nearest_source_id"),
-    nullable("notes", "notes"),
-    nullable("creatorId", "creator_id"),
-    nullable("createdAt", "created_at"),
+    given("id", Json::Text, "source_id"),
+    given("modelId", Json::Text, "model_id"),
+    given("setName", Json::Text, "set_id"),
+    nullable("saelensRelease", Json::Text, "saelens_release"),
+    nullable("saelensSaeId", Json::Text, "saelens_id"),
+    nullable("hfRepoId", Json::Text, "hf_repo"),
+    nullable("hfFolderId", Json::Text, "hf_folder"),
+    nullable("dataset", Json::Text, "dataset"),
+    nullable("num_prompts", Json::Integer, "n_prompts"),
+    nullable("num_tokens_in_prompt", Json::Integer, "tokens_per_prompt"),
+    nullable("cosSimMatchModelId", Json::Text, "nearest_model_id"),
+    nullable("cosSimMatchSourceId", Json::Text, "nearest_source_id"),
+    nullable("notes", Json::Text, "notes"),
+    nullable("creatorId", Json::Text, "creator_id"),
+    nullable("createdAt", Json::Time, "created_at"),
 ];
 
 pub(super) const COMMENT: Shape = &[
-    nullable("id", "c.comment_id"),
-    nullable("modelId", "c.model_id"),
-    nullable("layer", "c.source_id"),
+    given("id", Json::Text, "c.comment_id"),
+    given("modelId", Json::Text, "c.model_id"),
+    given("layer", Json::Text, "c.source_id"),
     text_number("index", "c.index"),
-    nullable("text", "c.text"),
-    nullable("userId", "c.user_id"),
-    nullable("createdAt", "c.created_at"),
+    given("text", Json::Text, "c.text"),
+    given("userId", Json::Text, "c.user_id"),
+    nullable("createdAt", Json::Time, "c.created_at"),
 ];
 
 pub(super) const LIST_ITEM: Shape = &[
-    nullable("modelId", "i.model_id"),
-    nullable("layer", "i.source_id"),
+    given("modelId", Json::Text, "i.model_id"),
+    given("layer", Json::Text, "i.source_id"),
     text_number("index", "i.index"),
-    nullable("listId", "i.list_id"),
-    nullable("description", "i.description"),
-    nullable("addedAt", "i.added_at"),
+    given("listId", Json::Text, "i.list_id"),
+    nullable("description", Json::Text, "i.description"),
+    nullable("addedAt", Json::Time, "i.added_at"),
 ];
 
 pub(super) const LIST: Shape = &[
-    nullable("id", "l.list_id"),
-    nullable("name", "l.name"),
-    nullable("description", "l.description"),
-    nullable("defaultTestText", "l.test_text"),
-    nullable("userId", "l.user_id"),
-    nullable("createdAt", "l.created_at"),
-    nullable("updatedAt", "l.updated_at"),
+    given("id", Json::Text, "l.list_id"),
+    given("name", Json::Text, "l.name"),
+    nullable("description", Json::Text, "l.description"),
+    nullable("defaultTestText", Json::Text, "l.test_text"),
+    given("userId", Json::Text, "l.user_id"),
+    nullable("createdAt", Json::Time, "l.created_at"),
+    nullable("updatedAt", Json::Time, "l.updated_at"),
 ];
 
 /// The select list that reads `shape`.

@@ -8,29 +8,67 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use latentdb_engine::{Error, ErrorKind, Outcome};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::App;
 use super::access::{Caller, check_statement};
 use super::error::ApiError;
 use super::negotiate::negotiate;
+use super::openapi::SqlAnswer;
 use super::parameters::read_parameters;
 use super::stream::answer_rows;
 
 /// The JSON body of a request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SqlRequest {
     /// One statement.
+    #[schema(example = "SELECT index, density FROM features WHERE density > $1 LIMIT 3")]
     sql: String,
     /// Values for `$1`, `$2`, …
     #[serde(default)]
+    #[schema(example = json!([0.01]))]
     parameters: Vec<Value>,
     /// Stop the statement after so many milliseconds.
     timeout_ms: Option<u64>,
 }
 
+/// A statement changed rows.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Changed {
+    #[schema(example = "INSERT")]
+    command: &'static str,
+    /// Rows inserted, updated, deleted or copied.
+    rows_affected: u64,
+}
+
+/// A statement without rows is done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Done {
+    #[schema(example = "CREATE TABLE")]
+    command: &'static str,
+    /// A remark for the user.
+    notice: Option<String>,
+}
+
+/// Runs one statement.
+///
+/// `Accept` chooses the form of the rows: JSON, one object a line, or an Arrow IPC stream. They are sent as they are
+/// produced; closing the connection stops the statement.
+#[utoipa::path(
+    post, path = "/v1/sql", tag = "SQL", operation_id = "sql",
+    request_body(content((SqlRequest = "application/json"), (String = "text/plain", example = json!("SELECT 1")))),
+    responses(
+        (status = 200, description = "The rows, or what was done", content(
+            (SqlAnswer = "application/json"),
+            (String = "application/x-ndjson"),
+            (String = "application/vnd.apache.arrow.stream"),
+        )),
+        ApiError,
+    )
+)]
 pub(super) async fn post_sql(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
@@ -55,18 +93,14 @@ pub(super) async fn post_sql(
     let parameters = read_parameters(&request.parameters, prepared.parameters())?;
     match session.execute(&prepared, parameters).await? {
         Outcome::Rows { rows, .. } => Ok(answer_rows(session.clone(), rows, format).await?),
-        Outcome::Changed { command, rows } => Ok(answer_done(json!({"command": command, "rows_affected": rows}))),
-        Outcome::Done { command, notice } => Ok(answer_done(json!({"command": command, "notice": notice}))),
+        Outcome::Changed { command, rows } => Ok(axum::Json(Changed { command, rows_affected: rows }).into_response()),
+        Outcome::Done { command, notice } => Ok(axum::Json(Done { command, notice }).into_response()),
         Outcome::CopyIn(_) | Outcome::CopyOut(_) => {
             Err(Error::new(ErrorKind::Unsupported, "COPY FROM STDIN and COPY TO STDOUT do not work over HTTP")
                 .with_hint("use SELECT and the Accept header to read, the Postgres wire to load")
                 .into())
         }
     }
-}
-
-fn answer_done(body: Value) -> Response {
-    axum::Json(body).into_response()
 }
 
 /// JSON by its content type; anything else is the statement's text, so that `curl -d 'SELECT 1'` works.

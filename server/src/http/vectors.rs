@@ -7,46 +7,145 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::{Extension, Json};
 use latentdb_engine::{Error, ErrorKind, RepeatedQuery, Result, ScalarValue};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
-use super::App;
 use super::access::Caller;
 use super::error::ApiError;
 use super::rows::{Row, execute, member, rows};
+use super::{App, Routes};
 
 /// What stands for the source of a vector.
 const SOURCE: &str = "vectors";
 const COLUMNS: &str = "vector_id, model_id, hook_point, label, vector, default_strength, created_at";
 
-type Answer = std::result::Result<Json<Value>, ApiError>;
+type Answer<T> = std::result::Result<Json<T>, ApiError>;
 
-#[derive(Debug, Deserialize)]
+/// The endpoints.
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .routes(routes!(post_new))
+        .routes(routes!(post_get))
+        .routes(routes!(post_list_owned))
+        .routes(routes!(post_delete))
+}
+
+/// A vector to be kept.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct NewVector {
+struct NewVector {
+    #[schema(example = "docs-3m")]
     model_id: String,
+    #[schema(example = 3)]
     layer_number: u32,
+    /// `hook_resid_pre` or `hook_resid_post`.
+    #[schema(example = "hook_resid_pre")]
     hook_type: String,
+    /// As many components as the model is wide.
     vector: Vec<f32>,
     vector_default_steer_strength: f32,
     #[serde(default)]
     vector_label: String,
 }
 
-#[derive(Debug, Deserialize)]
+/// A vector, or a feature.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Address {
+#[schema(as = VectorAddress)]
+struct Address {
+    #[schema(example = "docs-3m")]
     model_id: String,
+    /// `vectors`, or a feature's source.
+    #[schema(example = "vectors")]
     source: String,
+    /// The vector's id, or the feature's number.
     index: String,
 }
 
-/// Adds a vector.
-pub(super) async fn post_new(
+/// That something was done.
+#[derive(Debug, Serialize, ToSchema)]
+struct Success {
+    #[schema(example = "Success")]
+    message: &'static str,
+}
+
+/// A vector that is kept now.
+#[derive(Debug, Serialize, ToSchema)]
+struct AddedVector {
+    #[schema(example = "Success")]
+    message: &'static str,
+    /// Path of its page.
+    url: String,
+    vector: NewVectorRecord,
+}
+
+/// A vector as it was added.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct NewVectorRecord {
+    model_id: String,
+    source: &'static str,
+    index: String,
+    #[schema(value_type = Option<String>)]
+    label: Value,
+    #[schema(value_type = Option<String>)]
+    created_at: Value,
+    #[schema(value_type = Option<f64>)]
+    default_steer_strength: Value,
+    #[schema(value_type = String)]
+    hook_name: Value,
+    #[schema(value_type = Vec<f64>)]
+    values: Value,
+}
+
+/// A vector as Neuronpedia writes a feature that is one.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct VectorRecord {
+    #[schema(value_type = String)]
+    model_id: Value,
+    layer: String,
+    #[schema(value_type = String)]
+    index: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_vector: Option<bool>,
+    #[schema(value_type = Option<String>)]
+    vector_label: Value,
+    #[schema(value_type = Option<String>)]
+    hook_name: Value,
+    #[schema(value_type = Option<Vec<f64>>)]
+    vector: Value,
+    #[schema(value_type = Option<f64>)]
+    vector_default_steer_strength: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    created_at: Option<Value>,
+}
+
+/// A vector.
+#[derive(Debug, Serialize, ToSchema)]
+struct OneVector {
+    vector: VectorRecord,
+}
+
+/// Vectors.
+#[derive(Debug, Serialize, ToSchema)]
+struct Vectors {
+    vectors: Vec<VectorRecord>,
+}
+
+/// Adds a vector. Needs a key.
+#[utoipa::path(
+    post, path = "/api/vector/new", tag = "Vectors", operation_id = "addVector", request_body = NewVector,
+    responses((status = 200, description = "The vector", body = AddedVector), ApiError)
+)]
+async fn post_new(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     body: std::result::Result<Json<NewVector>, JsonRejection>,
-) -> Answer {
+) -> Answer<AddedVector> {
     check_may_write(&caller)?;
     let Json(new) = body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
     check(&app, &new).await?;
@@ -66,31 +165,35 @@ pub(super) async fn post_new(
                   VALUES ($1, $2, $3, $4, $5, $6, $7, now())";
     execute(&app.engine, insert, values).await?;
     let row = one(&app, &new.model_id, &id).await?;
-    Ok(Json(json!({
-        "message": "Success",
-        "url": format!("/{}/{SOURCE}/{id}", new.model_id),
-        "vector": {
-            "modelId": new.model_id,
-            "source": SOURCE,
-            "index": id,
-            "label": member(&row, "label"),
-            "createdAt": member(&row, "created_at"),
-            "defaultSteerStrength": member(&row, "default_strength"),
-            "hookName": member(&row, "hook_point"),
-            "values": member(&row, "vector"),
+    Ok(Json(AddedVector {
+        message: "Success",
+        url: format!("/{}/{SOURCE}/{id}", new.model_id),
+        vector: NewVectorRecord {
+            model_id: new.model_id,
+            source: SOURCE,
+            index: id,
+            label: member(&row, "label"),
+            created_at: member(&row, "created_at"),
+            default_steer_strength: member(&row, "default_strength"),
+            hook_name: member(&row, "hook_point"),
+            values: member(&row, "vector"),
         },
-    })))
+    }))
 }
 
 /// What a vector is. A feature has one too: the direction that it reads, as Neuronpedia answers.
-pub(super) async fn post_get(
+#[utoipa::path(
+    post, path = "/api/vector/get", tag = "Vectors", operation_id = "vector", request_body = Address,
+    responses((status = 200, description = "The vector", body = OneVector), ApiError)
+)]
+async fn post_get(
     State(app): State<Arc<App>>,
     body: std::result::Result<Json<Address>, JsonRejection>,
-) -> Answer {
+) -> Answer<OneVector> {
     let Json(address) = body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
     let Address { model_id, source, index } = &address;
     if source == SOURCE {
-        return Ok(Json(json!({ "vector": shown(&one(&app, model_id, index).await?) })));
+        return Ok(Json(OneVector { vector: shown(&one(&app, model_id, index).await?) }));
     }
     let read = RepeatedQuery::new(app.engine.clone(), "http", "SELECT encoder_vector($1) AS vector");
     let feature = ScalarValue::from(format!("{model_id}/{source}/{index}"));
@@ -99,31 +202,42 @@ pub(super) async fn post_get(
     let hook = RepeatedQuery::new(app.engine.clone(), "http", hook);
     let named = [ScalarValue::from(model_id.as_str()), ScalarValue::from(source.as_str())];
     let hook = rows(&hook.rows(&named).await?)?.pop().unwrap_or_default();
-    Ok(Json(json!({ "vector": {
-        "modelId": model_id,
-        "layer": source,
-        "index": index,
-        "vectorLabel": "",
-        "hookName": member(&hook, "hook_point"),
-        "vector": member(&found, "vector"),
-        "vectorDefaultSteerStrength": 10,
-    }})))
+    let vector = VectorRecord {
+        model_id: model_id.as_str().into(),
+        layer: source.clone(),
+        index: index.as_str().into(),
+        has_vector: None,
+        vector_label: "".into(),
+        hook_name: member(&hook, "hook_point"),
+        vector: member(&found, "vector"),
+        vector_default_steer_strength: 10.into(),
+        created_at: None,
+    };
+    Ok(Json(OneVector { vector }))
 }
 
 /// All vectors that the caller made.
-pub(super) async fn post_list_owned(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Answer {
+#[utoipa::path(
+    post, path = "/api/vector/list-owned", tag = "Vectors", operation_id = "ownVectors",
+    responses((status = 200, description = "The vectors, oldest first", body = Vectors), ApiError)
+)]
+async fn post_list_owned(State(app): State<Arc<App>>, Extension(caller): Extension<Caller>) -> Answer<Vectors> {
     let list = format!("SELECT {COLUMNS} FROM vectors WHERE owner = $1 ORDER BY created_at, vector_id");
     let list = RepeatedQuery::new(app.engine.clone(), "http", list);
     let found = rows(&list.rows(&[ScalarValue::from(caller.user)]).await?)?;
-    Ok(Json(json!({ "vectors": found.iter().map(shown).collect::<Vec<_>>() })))
+    Ok(Json(Vectors { vectors: found.iter().map(shown).collect() }))
 }
 
-/// Deletes a vector of the caller's.
-pub(super) async fn post_delete(
+/// Deletes a vector of the caller's. Needs a key.
+#[utoipa::path(
+    post, path = "/api/vector/delete", tag = "Vectors", operation_id = "deleteVector", request_body = Address,
+    responses((status = 200, description = "The vector is gone", body = Success), ApiError)
+)]
+async fn post_delete(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     body: std::result::Result<Json<Address>, JsonRejection>,
-) -> Answer {
+) -> Answer<Success> {
     check_may_write(&caller)?;
     let Json(Address { model_id, source, index }) =
         body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
@@ -134,7 +248,7 @@ pub(super) async fn post_delete(
     let delete = "DELETE FROM vectors WHERE vector_id = $1 AND model_id = $2 AND owner = $3";
     match execute(&app.engine, delete, values.to_vec()).await? {
         0 => Err(ApiError::not_found(format!("{} has no vector {index} in {model_id}", caller.user))),
-        _ => Ok(Json(json!({ "message": "Success" }))),
+        _ => Ok(Json(Success { message: "Success" })),
     }
 }
 
@@ -176,17 +290,16 @@ async fn one(app: &App, model: &str, id: &str) -> Result<Row, ApiError> {
     found.ok_or_else(|| ApiError::not_found(format!("{model} has no vector {id}")))
 }
 
-/// A vector as Neuronpedia writes a feature that is one.
-fn shown(row: &Row) -> Value {
-    json!({
-        "modelId": member(row, "model_id"),
-        "layer": SOURCE,
-        "index": member(row, "vector_id"),
-        "hasVector": true,
-        "vectorLabel": member(row, "label"),
-        "hookName": member(row, "hook_point"),
-        "vector": member(row, "vector"),
-        "vectorDefaultSteerStrength": member(row, "default_strength"),
-        "createdAt": member(row, "created_at"),
-    })
+fn shown(row: &Row) -> VectorRecord {
+    VectorRecord {
+        model_id: member(row, "model_id"),
+        layer: SOURCE.to_owned(),
+        index: member(row, "vector_id"),
+        has_vector: Some(true),
+        vector_label: member(row, "label"),
+        hook_name: member(row, "hook_point"),
+        vector: member(row, "vector"),
+        vector_default_steer_strength: member(row, "default_strength"),
+        created_at: Some(member(row, "created_at")),
+    }
 }

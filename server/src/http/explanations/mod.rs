@@ -10,31 +10,56 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use serde_json::Value;
+use utoipa_axum::routes;
 
-use self::search::{Request, Scope, search};
-use super::App;
+use self::search::{Page, Request, Scope, search};
 use super::error::ApiError;
+use super::{App, Routes};
 
-type Answer = Result<Json<Value>, ApiError>;
+type Answer = Result<Json<Page>, ApiError>;
 type Body = Result<Json<Request>, JsonRejection>;
 
-/// `POST /api/explanation/search`: some sources of a model.
-pub(super) async fn post_search(State(app): State<Arc<App>>, body: Body) -> Answer {
+/// The endpoints.
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .routes(routes!(post_search))
+        .routes(routes!(post_search_model))
+        .routes(routes!(post_search_release))
+        .routes(routes!(post_search_all))
+}
+
+/// Searches some sources of a model (`modelId`, `layers`).
+#[utoipa::path(
+    post, path = "/api/explanation/search", tag = "Explanations", operation_id = "searchExplanations", request_body = Request,
+    responses((status = 200, description = "A page of explanations", body = Page), ApiError)
+)]
+async fn post_search(State(app): State<Arc<App>>, body: Body) -> Answer {
     search(&app, Scope::Sources, body).await
 }
 
-/// `POST /api/explanation/search-model`: all sources of a model.
-pub(super) async fn post_search_model(State(app): State<Arc<App>>, body: Body) -> Answer {
+/// Searches all sources of a model (`modelId`).
+#[utoipa::path(
+    post, path = "/api/explanation/search-model", tag = "Explanations", operation_id = "searchExplanationsOfModel", request_body = Request,
+    responses((status = 200, description = "A page of explanations", body = Page), ApiError)
+)]
+async fn post_search_model(State(app): State<Arc<App>>, body: Body) -> Answer {
     search(&app, Scope::Model, body).await
 }
 
-/// `POST /api/explanation/search-release`: all sources of a release.
-pub(super) async fn post_search_release(State(app): State<Arc<App>>, body: Body) -> Answer {
+/// Searches all sources of a release (`releaseName`).
+#[utoipa::path(
+    post, path = "/api/explanation/search-release", tag = "Explanations", operation_id = "searchExplanationsOfRelease", request_body = Request,
+    responses((status = 200, description = "A page of explanations", body = Page), ApiError)
+)]
+async fn post_search_release(State(app): State<Arc<App>>, body: Body) -> Answer {
     search(&app, Scope::Release, body).await
 }
 
-/// `POST /api/explanation/search-all`: everything.
-pub(super) async fn post_search_all(State(app): State<Arc<App>>, body: Body) -> Answer {
+/// Searches everything.
+#[utoipa::path(
+    post, path = "/api/explanation/search-all", tag = "Explanations", operation_id = "searchAllExplanations", request_body = Request,
+    responses((status = 200, description = "A page of explanations", body = Page), ApiError)
+)]
+async fn post_search_all(State(app): State<Arc<App>>, body: Body) -> Answer {
     search(&app, Scope::All, body).await
 }

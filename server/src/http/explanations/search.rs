@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use latentdb_engine::{Error, ErrorKind, Session, text_literal};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::Answer;
 use crate::http::App;
 use crate::http::error::ApiError;
+use crate::http::openapi::Feature;
 use crate::http::rows::{Row, member, number, rows};
 
 /// Results of a page, as in Neuronpedia.
@@ -25,25 +26,33 @@ pub(super) enum Scope {
     All,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+/// What is looked for, and where.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ExplanationSearch)]
 pub(in crate::http) struct Request {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "gpt2-small")]
     model_id: Option<String>,
+    /// Sources; needed by `search`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     layers: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     release_name: Option<String>,
+    /// Three letters at least.
+    #[schema(example = "import statement")]
     query: String,
+    /// Results that are passed over.
     #[serde(default)]
     offset: u32,
     #[serde(default)]
     mode: Mode,
 }
 
-/// By what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+/// By what: by the meanings that an embedding model tells (as Neuronpedia), by words (BM25), or by both.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = ExplanationSearchMode)]
 enum Mode {
     #[default]
     Meaning,
@@ -51,7 +60,51 @@ enum Mode {
     Both,
 }
 
-pub(super) async fn search(app: &App, scope: Scope, body: Result<Json<Request>, JsonRejection>) -> Answer {
+/// A page of results.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct Page {
+    request: Request,
+    results_count: usize,
+    has_more: bool,
+    results: Vec<FoundExplanation>,
+    /// Where the next page begins, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_offset: Option<usize>,
+}
+
+/// An explanation, with its feature.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct FoundExplanation {
+    #[schema(value_type = String)]
+    id: Value,
+    model_id: String,
+    layer: String,
+    index: String,
+    #[schema(value_type = String)]
+    description: Value,
+    #[schema(value_type = Option<String>)]
+    explanation_model_name: Value,
+    #[schema(value_type = Option<String>)]
+    type_name: Value,
+    /// With the query; none where only words were searched.
+    #[serde(rename = "cosine_similarity")]
+    #[schema(value_type = Option<f64>)]
+    cosine_similarity: Value,
+    /// BM25 of words, or the merged rank of both.
+    #[schema(value_type = Option<f64>)]
+    score: Value,
+    /// The feature with three activations at most.
+    #[schema(value_type = Option<Feature>)]
+    neuron: Value,
+}
+
+pub(super) async fn search(
+    app: &App,
+    scope: Scope,
+    body: Result<Json<Request>, JsonRejection>,
+) -> Result<Json<Page>, ApiError> {
     let Json(request) = body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
     if request.query.trim().chars().count() < SHORTEST {
         return Err(ApiError::bad_request(format!("query must have at least {SHORTEST} letters")));
@@ -64,16 +117,8 @@ pub(super) async fn search(app: &App, scope: Scope, body: Result<Json<Request>, 
         results.push(result(app, row).await?);
     }
     let has_more = found.len() > PAGE;
-    let mut answer = json!({
-        "request": request,
-        "resultsCount": results.len(),
-        "hasMore": has_more,
-        "results": results,
-    });
-    if let Some(members) = answer.as_object_mut().filter(|_| has_more) {
-        members.insert("nextOffset".to_owned(), json!(request.offset as usize + PAGE));
-    }
-    Ok(Json(answer))
+    let next_offset = has_more.then_some(request.offset as usize + PAGE);
+    Ok(Json(Page { request, results_count: results.len(), has_more, results, next_offset }))
 }
 
 /// Which explanations are searched, as a condition.
@@ -168,7 +213,7 @@ async fn ask(session: &Session, sql: &str) -> Result<Vec<Row>, ApiError> {
 }
 
 /// A result as Neuronpedia's clients read it.
-async fn result(app: &App, row: &Row) -> Result<Value, ApiError> {
+async fn result(app: &App, row: &Row) -> Result<FoundExplanation, ApiError> {
     let text = |name: &str| member(row, name).as_str().unwrap_or_default().to_owned();
     let (model, source, index) = (text("model_id"), text("source_id"), number(row, "index") as i32);
     let neuron = match app.features.read(&model, &source, index).await? {
@@ -181,16 +226,16 @@ async fn result(app: &App, row: &Row) -> Result<Value, ApiError> {
         }
         None => Value::Null,
     };
-    Ok(json!({
-        "id": member(row, "explanation_id"),
-        "modelId": model,
-        "layer": source,
-        "index": index.to_string(),
-        "description": member(row, "description"),
-        "explanationModelName": member(row, "explainer_model"),
-        "typeName": member(row, "method"),
-        "cosine_similarity": member(row, "similarity"),
-        "score": member(row, "score"),
-        "neuron": neuron,
-    }))
+    Ok(FoundExplanation {
+        id: member(row, "explanation_id"),
+        model_id: model,
+        layer: source,
+        index: index.to_string(),
+        description: member(row, "description"),
+        explanation_model_name: member(row, "explainer_model"),
+        type_name: member(row, "method"),
+        cosine_similarity: member(row, "similarity"),
+        score: member(row, "score"),
+        neuron,
+    })
 }

@@ -7,14 +7,17 @@ mod logprobs;
 mod openai;
 mod steer;
 
-pub(super) use lens::post_lens_prompt;
-pub(super) use openai::{get_models, post_chat_completions, post_completions};
-pub(super) use steer::{post_presets, post_steer, post_steer_chat, post_steer_load, post_steer_logits, sweep_runs};
-
 use latentdb_engine::{Error, ErrorKind};
 use latentdb_udfs::Models;
 
-use super::App;
+pub(super) use self::openai::OpenAiErrorBody;
+pub(super) use self::steer::sweep_runs;
+use super::{App, Routes};
+
+/// The endpoints.
+pub(super) fn routes() -> Routes {
+    steer::routes().merge(lens::routes()).merge(openai::routes())
+}
 
 /// The models, or why there are none.
 fn models(app: &App) -> Result<&Models, Error> {

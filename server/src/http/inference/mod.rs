@@ -11,18 +11,24 @@ mod search_all;
 mod search_by_token;
 mod tokenize;
 
-pub(super) use activation_new::post_activation_new;
-pub(super) use activation_source::post_activation_source;
-pub(super) use search_all::post_search_all;
-pub(super) use search_by_token::post_search_by_token;
-pub(super) use tokenize::post_tokenize;
-
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 use latentdb_engine::{Engine, RepeatedQuery, Result, ScalarValue};
 use serde_json::Value;
+use utoipa_axum::routes;
 
+use super::Routes;
 use super::rows::{Row, member, number, rows};
+
+/// The endpoints.
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .routes(routes!(tokenize::post_tokenize))
+        .routes(routes!(activation_new::post_activation_new))
+        .routes(routes!(activation_source::post_activation_source))
+        .routes(routes!(search_all::post_search_all))
+        .routes(routes!(search_by_token::post_search_by_token))
+}
 
 /// The queries of the endpoints.
 #[derive(Debug)]

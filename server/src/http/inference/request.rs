@@ -2,15 +2,16 @@
 
 use axum::extract::rejection::JsonRejection;
 use latentdb_engine::{Error, ErrorKind};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::http::error::ApiError;
 
 /// One text, or several.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum Texts {
+pub(in crate::http) enum Texts {
     One(String),
     Many(Vec<String>),
 }
@@ -29,10 +30,56 @@ impl Texts {
     }
 }
 
-/// A feature's number, which Neuronpedia's clients send as text.
-#[derive(Debug, Clone, Deserialize)]
+/// The answer on one text, or a list of answers on a list of texts.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum Index {
+pub(in crate::http) enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> OneOrMany<T> {
+    /// The answers to a list, or the answer to a single text.
+    pub(super) fn of(answers: impl IntoIterator<Item = T>, is_list: bool) -> Self {
+        let mut answers: Vec<T> = answers.into_iter().collect();
+        match answers.pop() {
+            Some(only) if !is_list => Self::One(only),
+            last => {
+                answers.extend(last);
+                Self::Many(answers)
+            }
+        }
+    }
+}
+
+/// Answers on a list of texts.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct Results<T> {
+    results: Vec<T>,
+}
+
+/// The answer on one text, or the answers on a list of texts under `results`.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(in crate::http) enum OneOrResults<T> {
+    One(T),
+    Many(Results<T>),
+}
+
+impl<T> OneOrResults<T> {
+    /// The answers to a list, or the answer to a single text.
+    pub(super) fn of(answers: impl IntoIterator<Item = T>, is_list: bool) -> Self {
+        match OneOrMany::of(answers, is_list) {
+            OneOrMany::One(answer) => Self::One(answer),
+            OneOrMany::Many(results) => Self::Many(Results { results }),
+        }
+    }
+}
+
+/// A feature's number, which Neuronpedia's clients send as text.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(in crate::http) enum Index {
     Text(String),
     Number(u32),
 }

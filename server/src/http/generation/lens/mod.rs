@@ -18,13 +18,31 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use serde_json::{Value, json};
+use utoipa_axum::routes;
 
 use self::frames::Frames;
 use self::request::LensPromptRequest;
-use crate::http::App;
 use crate::http::error::ApiError;
+use crate::http::{App, Routes};
 
-pub(in crate::http) async fn post_lens_prompt(
+/// The endpoint.
+pub(super) fn routes() -> Routes {
+    Routes::default().routes(routes!(post_lens_prompt))
+}
+
+/// Reads a prompt, and what the model writes after it, under the logit lens or the Jacobian lens.
+#[utoipa::path(
+    post, path = "/api/lens/prompt", tag = "Lenses", operation_id = "readUnderLens", request_body = LensPromptRequest,
+    responses(
+        (status = 200, description = "Lines `meta`, `prompt`, a `token` for each position, and `done`; without `stream` \
+            one object with `meta`, `tokens` and `done`", content(
+            (String = "application/x-ndjson"),
+            (Value = "application/json"),
+        )),
+        ApiError,
+    )
+)]
+async fn post_lens_prompt(
     State(app): State<Arc<App>>,
     body: Result<Json<LensPromptRequest>, JsonRejection>,
 ) -> Result<Response, ApiError> {

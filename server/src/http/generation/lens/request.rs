@@ -4,6 +4,7 @@ use latentdb_udfs::generation::{
     ChatOptions, LensKind, LensRequest, LensSteering, LensToken, Message, Prompt, Sampling, TokenChange,
 };
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::http::error::ApiError;
 
@@ -11,17 +12,22 @@ use crate::http::error::ApiError;
 const MOST_TOKENS: usize = 100;
 
 /// The request, with Neuronpedia's names and defaults.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct LensPromptRequest {
+    #[schema(example = "docs-3m")]
     model_id: String,
+    #[schema(example = "The iterator")]
     prompt: Option<String>,
+    /// Turns with `role` and `content`.
+    #[schema(value_type = Option<Vec<Object>>)]
     chat: Option<Vec<Message>>,
     /// Tokens that are read as they are; nothing is generated then.
     #[serde(default)]
     input_token_ids: Vec<u32>,
-    /// The lenses; all that the model has if there are none.
+    /// The lenses, `LOGIT_LENS` and `JACOBIAN_LENS`; all that the model has if there are none.
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     r#type: Vec<LensKind>,
     #[serde(default)]
     layers: Vec<usize>,
@@ -43,7 +49,9 @@ pub(in crate::http) struct LensPromptRequest {
     cached_token_ids: Vec<u32>,
     #[serde(default = "yes")]
     filter_non_word_tokens: bool,
+    /// Tokens whose directions are steered by, each with `token` and `type`.
     #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
     steer_tokens: Vec<LensToken>,
     #[serde(default)]
     steer_layers: Vec<usize>,
@@ -51,6 +59,7 @@ pub(in crate::http) struct LensPromptRequest {
     steer_strength: f32,
     #[serde(default)]
     steer_ablate: bool,
+    #[schema(value_type = Option<Object>)]
     swap_token: Option<LensToken>,
     #[serde(default)]
     steer_generated_tokens: bool,

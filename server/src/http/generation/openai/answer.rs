@@ -1,5 +1,6 @@
 //! Texts as OpenAI answers them, at once or piece by piece.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use axum::response::sse::{Event as Frame, KeepAlive, Sse};
@@ -7,9 +8,11 @@ use futures::future::try_join_all;
 use futures::stream::{self, Stream, StreamExt};
 use latentdb_engine::Result;
 use latentdb_udfs::generation::{Event, FinishReason, Part, Prompt, Started, Thoughts};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
-use super::super::logprobs::of_chat;
+use super::super::logprobs::ChatToken;
 use super::error::OpenAiError;
 use super::request::Wanted;
 
@@ -28,10 +31,12 @@ impl Kind {
 }
 
 /// What all parts of an answer begin with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = CompletionHead)]
 struct Head {
     id: String,
     object: &'static str,
+    /// When, in seconds since 1970.
     created: i64,
     model: String,
 }
@@ -53,21 +58,23 @@ impl Head {
 }
 
 /// Tokens read and made.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
 struct Usage {
-    prompt: usize,
-    made: usize,
+    prompt_tokens: usize,
+    completion_tokens: usize,
+    total_tokens: usize,
 }
 
 impl Usage {
     /// Of a request, before anything is made. A prompt counts once, however many choices it has.
     fn of(begun: &[Started], choices: usize) -> Self {
-        Self { prompt: begun.iter().step_by(choices.max(1)).map(|one| one.prompt_tokens).sum(), made: 0 }
+        let prompt_tokens = begun.iter().step_by(choices.max(1)).map(|one| one.prompt_tokens).sum();
+        Self { prompt_tokens, completion_tokens: 0, total_tokens: prompt_tokens }
     }
 
-    fn json(self) -> Value {
-        let Self { prompt, made } = self;
-        json!({ "prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made })
+    fn add(&mut self, made: usize) {
+        self.completion_tokens += made;
+        self.total_tokens += made;
     }
 }
 
@@ -78,61 +85,103 @@ fn reason(reason: &FinishReason) -> &'static str {
     }
 }
 
-/// The log-probabilities of some tokens, collected as they come.
-#[derive(Debug, Default)]
-struct Logprobs {
-    of_chat: Vec<Value>,
+/// The log-probabilities of a chat's answer.
+#[derive(Debug, Serialize, ToSchema)]
+struct ChatLogprobs {
+    content: Vec<ChatToken>,
 }
 
-impl Logprobs {
-    fn json(self, kind: Kind, is_wanted: bool, offset: usize) -> Value {
-        if !is_wanted {
-            return Value::Null;
-        }
-        match kind {
-            Kind::Chat => json!({ "content": self.of_chat }),
-            Kind::Text => self.of_text(offset),
-        }
-    }
+/// The log-probabilities of a text, in parallel lists.
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct TextLogprobs {
+    tokens: Vec<String>,
+    token_logprobs: Vec<Option<f32>>,
+    /// The likeliest tokens at each place, by their texts.
+    top_logprobs: Vec<BTreeMap<String, Option<f32>>>,
+    /// Where each token begins, in characters.
+    text_offset: Vec<usize>,
+}
 
-    /// The older form: parallel lists.
-    fn of_text(self, mut offset: usize) -> Value {
-        let (mut tokens, mut logprobs) = (Vec::new(), Vec::new());
-        let (mut top, mut offsets) = (Vec::new(), Vec::new());
-        for token in self.of_chat {
-            let text = token.get("token").cloned().unwrap_or_default();
-            offsets.push(offset);
-            offset += text.as_str().map_or(0, |text| text.chars().count());
-            let others = token.get("top_logprobs").and_then(Value::as_array).cloned().unwrap_or_default();
-            let pair = |other: &Value| Some((other.get("token")?.as_str()?.to_owned(), other.get("logprob")?.clone()));
-            top.push(Value::Object(others.iter().filter_map(pair).collect::<Map<String, Value>>()));
-            logprobs.push(token.get("logprob").cloned().unwrap_or_default());
-            tokens.push(text);
+impl TextLogprobs {
+    fn new(tokens: Vec<ChatToken>, mut offset: usize) -> Self {
+        let mut lists = Self::default();
+        for token in tokens {
+            lists.text_offset.push(offset);
+            offset += token.itself.token.chars().count();
+            lists.top_logprobs.push(token.top_logprobs.into_iter().map(|other| (other.token, other.logprob)).collect());
+            lists.token_logprobs.push(token.itself.logprob);
+            lists.tokens.push(token.itself.token);
         }
-        json!({ "tokens": tokens, "token_logprobs": logprobs, "top_logprobs": top, "text_offset": offsets })
+        lists
     }
+}
+
+/// A choice of an answer to a conversation.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ChatChoice {
+    index: usize,
+    message: AnswerMessage,
+    logprobs: Option<ChatLogprobs>,
+    /// `stop` or `length`.
+    finish_reason: Option<&'static str>,
+}
+
+/// What the model says.
+#[derive(Debug, Serialize, ToSchema)]
+struct AnswerMessage {
+    #[schema(example = "assistant")]
+    role: &'static str,
+    content: String,
+    /// What the model thought before, if it was asked to think.
+    reasoning_content: Option<String>,
+    refusal: Option<String>,
+}
+
+/// A choice of how a text goes on.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TextChoice {
+    index: usize,
+    text: String,
+    logprobs: Option<TextLogprobs>,
+    /// `stop` or `length`.
+    finish_reason: Option<&'static str>,
+}
+
+/// A choice of either API.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Choice {
+    Chat(ChatChoice),
+    Text(TextChoice),
+}
+
+/// A whole answer.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Completion)]
+pub(super) struct Whole<C> {
+    #[serde(flatten)]
+    head: Head,
+    choices: Vec<C>,
+    usage: Usage,
 }
 
 /// The answer, once all texts are whole.
-pub(super) async fn answer(kind: Kind, wanted: &Wanted, begun: Vec<Started>) -> Result<Value> {
+pub(super) async fn answer(kind: Kind, wanted: &Wanted, begun: Vec<Started>) -> Result<Whole<Choice>> {
     let mut usage = Usage::of(&begun, wanted.choices);
     let texts = begun.into_iter().zip(&wanted.requests).enumerate().map(|(index, (started, request))| {
         let before = echoed(wanted, &request.prompt).to_owned();
         choice(kind, index, before, request.logprobs.is_some(), started)
     });
     let made = try_join_all(texts).await?;
-    usage.made = made.iter().map(|(_, made)| made).sum();
-    let mut answer = Head::new(kind, false, &wanted.model).with(made.into_iter().map(|(choice, _)| choice).collect());
-    if let Some(members) = answer.as_object_mut() {
-        members.insert("usage".to_owned(), usage.json());
-    }
-    Ok(answer)
+    usage.add(made.iter().map(|(_, made)| made).sum());
+    let choices = made.into_iter().map(|(choice, _)| choice).collect();
+    Ok(Whole { head: Head::new(kind, false, &wanted.model), choices, usage })
 }
 
 /// A whole choice, with the tokens that it took. Its text begins with `before`.
-async fn choice(kind: Kind, index: usize, before: String, logs: bool, mut started: Started) -> Result<(Value, usize)> {
+async fn choice(kind: Kind, index: usize, before: String, logs: bool, mut started: Started) -> Result<(Choice, usize)> {
     let offset = before.chars().count();
-    let (mut text, mut logprobs, mut ended) = (before, Logprobs::default(), None);
+    let (mut text, mut tokens, mut finish_reason) = (before, Vec::new(), None);
     let (mut thoughts, mut thinking) = (started.thoughts(), String::new());
     let mut add = |part: Part| {
         text.push_str(&part.answer);
@@ -142,28 +191,40 @@ async fn choice(kind: Kind, index: usize, before: String, logs: bool, mut starte
         match event {
             Event::Token(token) => {
                 add(thoughts.push(&token.text));
-                logprobs.of_chat.push(of_chat(&started, &token));
+                tokens.push(ChatToken::new(&started, &token));
             }
             Event::Read(_) => {}
             Event::Finish(finish) => {
                 add(last(&mut thoughts, &finish.text));
-                ended = Some(reason(&finish.reason));
+                finish_reason = Some(reason(&finish.reason));
             }
         }
     }
-    let thinking = thoughts.has_thought().then_some(thinking);
-    let made = logprobs.of_chat.len();
-    let logprobs = logprobs.json(kind, logs, offset);
+    let reasoning_content = thoughts.has_thought().then_some(thinking);
+    let made = tokens.len();
     let choice = match kind {
-        Kind::Chat => json!({
-            "index": index,
-            "message": { "role": "assistant", "content": text, "reasoning_content": thinking, "refusal": null },
-            "logprobs": logprobs,
-            "finish_reason": ended,
+        Kind::Chat => Choice::Chat(ChatChoice {
+            index,
+            message: AnswerMessage { role: "assistant", content: text, reasoning_content, refusal: None },
+            logprobs: logs.then_some(ChatLogprobs { content: tokens }),
+            finish_reason,
         }),
-        Kind::Text => json!({ "index": index, "text": text, "logprobs": logprobs, "finish_reason": ended }),
+        Kind::Text => {
+            let logprobs = logs.then(|| TextLogprobs::new(tokens, offset));
+            Choice::Text(TextChoice { index, text, logprobs, finish_reason })
+        }
     };
     Ok((choice, made))
+}
+
+/// The log-probabilities of a piece of one token; null where they are not wanted.
+fn piece_logprobs(kind: Kind, is_wanted: bool, token: ChatToken) -> Value {
+    let written = match kind {
+        _ if !is_wanted => Ok(Value::Null),
+        Kind::Chat => serde_json::to_value(ChatLogprobs { content: vec![token] }),
+        Kind::Text => serde_json::to_value(TextLogprobs::new(vec![token], 0)),
+    };
+    written.unwrap_or_default()
 }
 
 fn echoed<'a>(wanted: &Wanted, prompt: &'a Prompt) -> &'a str {
@@ -213,16 +274,16 @@ pub(super) fn stream(
     let frames = pieces.map(Some).chain(stream::once(async { None })).scan(usage, move |usage, next| {
         let frames = match next {
             Some(Ok((choice, made))) => {
-                usage.made += made;
+                usage.add(made);
                 vec![head.with(vec![choice]).to_string()]
             }
-            Some(Err(error)) => vec![OpenAiError::body(&error).to_string()],
+            Some(Err(error)) => vec![json!(OpenAiError::body(&error)).to_string()],
             None => {
                 let mut last = Vec::new();
                 if include_usage {
                     let mut chunk = head.with(Vec::new());
                     if let Some(members) = chunk.as_object_mut() {
-                        members.insert("usage".to_owned(), usage.json());
+                        members.insert("usage".to_owned(), json!(usage));
                     }
                     last.push(chunk.to_string());
                 }
@@ -249,7 +310,7 @@ fn texts(
         let event = started.next().await.transpose()?;
         let piece = match event {
             Ok(Event::Token(token)) => {
-                let logprobs = Logprobs { of_chat: vec![of_chat(&started, &token)] }.json(kind, logs, 0);
+                let logprobs = piece_logprobs(kind, logs, ChatToken::new(&started, &token));
                 Ok((piece(kind, index, &thoughts.push(&token.text), false, logprobs, None), 1))
             }
             // Comes only where something is read out.

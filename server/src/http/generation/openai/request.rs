@@ -3,6 +3,7 @@
 use latentdb_udfs::generation::{ChatOptions, Message, Method, Prompt, Sampling, Steering, TextRequest};
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::error::OpenAiError;
 
@@ -10,8 +11,10 @@ use super::error::OpenAiError;
 const MOST_LOGPROBS: usize = 20;
 
 /// What both kinds of request have. Fields of OpenAI's that change nothing here are let be.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = CompletionSettings)]
 pub(super) struct Common {
+    #[schema(example = "docs-3m")]
     model: String,
     temperature: Option<f32>,
     top_p: Option<f32>,
@@ -20,19 +23,25 @@ pub(super) struct Common {
     frequency_penalty: Option<f32>,
     presence_penalty: Option<f32>,
     seed: Option<i64>,
+    /// Choices of each prompt.
     n: Option<usize>,
     stop: Option<OneOrMany>,
     #[serde(default)]
     stream: bool,
     stream_options: Option<StreamOptions>,
+    /// Features and vectors that are turned up or down, as `steer` of SQL takes them.
+    #[schema(value_type = Option<Vec<Object>>, example = json!([{"source": "3-res", "index": 5, "strength": 20}]))]
     steering: Option<Value>,
+    /// `additive`, `orthogonal`, `cap`, `set`, `scale` or `ablate`.
     steer_method: Option<String>,
     strength_multiplier: Option<f32>,
     steer_special_tokens: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+/// One text, or several.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = TextOrTexts)]
 enum OneOrMany {
     One(String),
     Many(Vec<String>),
@@ -47,14 +56,15 @@ impl OneOrMany {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// What a stream tells besides.
+#[derive(Debug, Deserialize, ToSchema)]
 struct StreamOptions {
     #[serde(default)]
     include_usage: bool,
 }
 
 /// `POST /v1/chat/completions`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(in crate::http) struct ChatRequest {
     #[serde(flatten)]
     common: Common,
@@ -71,33 +81,38 @@ pub(in crate::http) struct ChatRequest {
 }
 
 /// The variables of templates that are known here.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 struct TemplateVariables {
     enable_thinking: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A turn of a conversation.
+#[derive(Debug, Deserialize, ToSchema)]
 struct ChatMessage {
+    #[schema(example = "user")]
     role: String,
     content: Option<Content>,
 }
 
 /// A text, or parts of one.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = ChatContent)]
 enum Content {
     Text(String),
     Parts(Vec<Part>),
 }
 
-#[derive(Debug, Deserialize)]
+/// A part of what is said; of type `text`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ChatContentPart)]
 struct Part {
     r#type: String,
     text: Option<String>,
 }
 
 /// `POST /v1/completions`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(in crate::http) struct CompletionRequest {
     #[serde(flatten)]
     common: Common,

@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use latentdb_engine::{Error, ErrorKind, RepeatedQuery, ScalarValue};
 use latentdb_udfs::generation::{Sampling, Shift, ShiftRequest, TokenLogits};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::http::App;
 use crate::http::cells::text_at;
@@ -17,18 +17,24 @@ use crate::http::error::ApiError;
 /// Tokens shown at each position at most.
 const MOST_TOKENS: usize = 100;
 
-#[derive(Debug, Deserialize)]
+/// What is shifted, and how the text goes on.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct SteerLogitsRequest {
+    #[schema(example = "docs-3m")]
     model_id: String,
     /// The model's only set of transcoders, if it is not given.
     source_set_name: Option<String>,
+    #[schema(example = "The iterator")]
     prompt: String,
     features: Vec<Feature>,
+    /// Tokens to generate.
     #[serde(default = "many")]
     n_tokens: usize,
+    /// Tokens shown at each position, 100 at most.
     #[serde(default = "five")]
     top_k: usize,
+    /// Whether the patterns of attention stay those of the text that is not steered.
     #[serde(default = "yes")]
     freeze_attention: bool,
     #[serde(default = "half")]
@@ -39,11 +45,15 @@ pub(in crate::http) struct SteerLogitsRequest {
     seed: Option<i64>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A feature of a transcoder: shifted by `delta`, or taken out.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ShiftedFeature)]
 struct Feature {
     layer: usize,
     index: usize,
+    /// Where the feature's activation is read, which `delta` is a multiple of.
     token_active_position: usize,
+    /// Where it is shifted, unless generated tokens are.
     steer_position: Option<usize>,
     #[serde(default)]
     steer_generated_tokens: bool,
@@ -76,10 +86,40 @@ fn sixteen() -> Option<i64> {
     Some(16)
 }
 
+/// Both texts, and what was likely at each of their positions.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(in crate::http) struct SteerLogitsAnswer {
+    default_generation: String,
+    steered_generation: String,
+    default_logits_by_token: Vec<LogitsAtToken>,
+    steered_logits_by_token: Vec<LogitsAtToken>,
+}
+
+/// A token, and the likeliest ones after it.
+#[derive(Debug, Serialize, ToSchema)]
+struct LogitsAtToken {
+    token: String,
+    top_logits: Vec<TopLogit>,
+}
+
+/// A likely token.
+#[derive(Debug, Serialize, ToSchema)]
+struct TopLogit {
+    token: String,
+    prob: f32,
+    logit: f32,
+}
+
+/// Shifts features of transcoders at chosen positions, and shows the likeliest tokens before and after.
+#[utoipa::path(
+    post, path = "/api/steer-logits", tag = "Steering", operation_id = "steerLogits", request_body = SteerLogitsRequest,
+    responses((status = 200, description = "Both texts with their likeliest tokens", body = SteerLogitsAnswer), ApiError)
+)]
 pub(in crate::http) async fn post_steer_logits(
     State(app): State<Arc<App>>,
     body: Result<Json<SteerLogitsRequest>, JsonRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<SteerLogitsAnswer>, ApiError> {
     let Json(asked) = body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
     if asked.top_k > MOST_TOKENS {
         return Err(ApiError::bad_request(format!("topK is {}: it is at most {MOST_TOKENS}", asked.top_k)));
@@ -107,12 +147,12 @@ pub(in crate::http) async fn post_steer_logits(
         sampling,
     };
     let found = super::super::models(&app)?.shift_features(&request).await?;
-    Ok(Json(json!({
-        "DEFAULT_GENERATION": whole(&found.default),
-        "STEERED_GENERATION": whole(&found.steered),
-        "DEFAULT_LOGITS_BY_TOKEN": by_token(&found.default),
-        "STEERED_LOGITS_BY_TOKEN": by_token(&found.steered),
-    })))
+    Ok(Json(SteerLogitsAnswer {
+        default_generation: whole(&found.default),
+        steered_generation: whole(&found.steered),
+        default_logits_by_token: by_token(&found.default),
+        steered_logits_by_token: by_token(&found.steered),
+    }))
 }
 
 impl Feature {
@@ -152,13 +192,13 @@ fn whole(tokens: &[TokenLogits]) -> String {
     tokens.iter().map(|token| token.token.as_str()).collect()
 }
 
-fn by_token(tokens: &[TokenLogits]) -> Vec<Value> {
+fn by_token(tokens: &[TokenLogits]) -> Vec<LogitsAtToken> {
     let shown = |token: &TokenLogits| {
         let likeliest = token.likeliest.iter();
-        let top: Vec<Value> = likeliest
-            .map(|(text, likely)| json!({ "token": text, "prob": likely.probability, "logit": likely.logit }))
+        let top_logits = likeliest
+            .map(|(text, likely)| TopLogit { token: text.clone(), prob: likely.probability, logit: likely.logit })
             .collect();
-        json!({ "token": token.token, "top_logits": top })
+        LogitsAtToken { token: token.token.clone(), top_logits }
     };
     tokens.iter().map(shown).collect()
 }

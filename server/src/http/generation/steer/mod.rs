@@ -3,6 +3,7 @@
 //! The default text and the steered one grow at the same time, in one batch. Streamed answers are server-sent events, each the
 //! whole answer so far, as Neuronpedia's are; the last one has the id under which the run is kept.
 
+mod answer;
 mod logits;
 mod presets;
 mod request;
@@ -19,17 +20,38 @@ use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event as Frame, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt};
-use serde_json::Value;
+use serde_json::{Value, json};
+use utoipa_axum::routes;
 
-pub(in crate::http) use self::logits::post_steer_logits;
-pub(in crate::http) use self::presets::post_presets;
+use self::answer::SteerAnswer;
 use self::request::{Asked, SteerChatRequest, SteerRequest};
 use self::run::Run;
-pub(in crate::http) use self::saved::{post_steer_load, sweep_runs};
-use crate::http::App;
+pub(in crate::http) use self::saved::sweep_runs;
 use crate::http::error::{ApiError, error_body};
+use crate::http::{App, Routes};
 
-pub(in crate::http) async fn post_steer(
+/// The endpoints.
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .routes(routes!(post_steer))
+        .routes(routes!(post_steer_chat))
+        .routes(routes!(saved::post_steer_load))
+        .routes(routes!(logits::post_steer_logits))
+        .routes(routes!(presets::post_presets))
+}
+
+/// Grows a text twice, as it is and steered, and keeps the run.
+#[utoipa::path(
+    post, path = "/api/steer", tag = "Steering", operation_id = "steer", request_body = SteerRequest,
+    responses(
+        (status = 200, description = "Both texts, or with `stream` the answer as it grows", content(
+            (SteerAnswer = "application/json"),
+            (String = "text/event-stream"),
+        )),
+        ApiError,
+    )
+)]
+async fn post_steer(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Result<Json<Value>, JsonRejection>,
@@ -38,7 +60,18 @@ pub(in crate::http) async fn post_steer(
     steer(app, &headers, request.asked(json)?).await
 }
 
-pub(in crate::http) async fn post_steer_chat(
+/// Answers a conversation twice, as it is and steered, and keeps the run.
+#[utoipa::path(
+    post, path = "/api/steer-chat", tag = "Steering", operation_id = "steerChat", request_body = SteerChatRequest,
+    responses(
+        (status = 200, description = "Both conversations, or with `stream` the answer as it grows", content(
+            (SteerAnswer = "application/json"),
+            (String = "text/event-stream"),
+        )),
+        ApiError,
+    )
+)]
+async fn post_steer_chat(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Result<Json<Value>, JsonRejection>,
@@ -66,10 +99,10 @@ async fn steer(app: Arc<App>, headers: &HeaderMap, asked: Asked) -> Result<Respo
     let frames = stream::unfold(Some((run, app, host, request)), |state| async move {
         let (mut run, app, host, request) = state?;
         match run.advance().await {
-            Ok(Some(())) => Some((run.answer(), Some((run, app, host, request)))),
+            Ok(Some(())) => Some((json!(run.answer()), Some((run, app, host, request)))),
             Ok(None) => {
                 let last = saved::keep(&app, &host, &run, &request).await;
-                Some((last.unwrap_or_else(|error| error_body(&error)), None))
+                Some((last.map_or_else(|error| error_body(&error), |answer| json!(answer)), None))
             }
             Err(error) => Some((error_body(&error), None)),
         }

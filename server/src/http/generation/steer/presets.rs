@@ -9,8 +9,9 @@ use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::{Extension, Json};
 use latentdb_engine::{RepeatedQuery, ScalarValue};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::http::App;
 use crate::http::access::Caller;
@@ -33,17 +34,43 @@ GROUP BY e.source_id, e.index ORDER BY score DESC NULLS LAST, e.source_id, e.ind
 const VECTORS: &str = "\
 SELECT vector_id, label, default_strength FROM vectors WHERE model_id = $1 AND owner = $2 ORDER BY created_at, vector_id";
 
-#[derive(Debug, Deserialize)]
+/// Which model.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct PresetsRequest {
+    #[schema(example = "docs-3m")]
     model_id: String,
 }
 
+/// What a page of steering can begin with.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct Presets {
+    /// Its `id`, `displayName` and whether it is `instruct`.
+    #[schema(value_type = Object)]
+    model: Value,
+    default_prompt: &'static str,
+    #[schema(value_type = Vec<Object>)]
+    prompt_presets: Vec<Value>,
+    /// Each with a `description` and the `features` that it steers by.
+    #[schema(value_type = Vec<Object>)]
+    feature_presets: Vec<Value>,
+    /// The features of the first preset.
+    #[schema(value_type = Vec<Object>)]
+    default_selected_features: Value,
+}
+
+/// Lists what a page of steering can begin with: features that are well explained, and the caller's vectors.
+#[utoipa::path(
+    post, path = "/api/steer/presets", tag = "Steering", operation_id = "listSteeringPresets",
+    request_body = PresetsRequest,
+    responses((status = 200, description = "The presets", body = Presets), ApiError)
+)]
 pub(in crate::http) async fn post_presets(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     body: Result<Json<PresetsRequest>, JsonRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Presets>, ApiError> {
     let Json(PresetsRequest { model_id: model }) =
         body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
     let find = async |sql: &str, values: &[&str]| {
@@ -56,18 +83,17 @@ pub(in crate::http) async fn post_presets(
     let vectors: Vec<Value> =
         find(VECTORS, &[&model, &caller.user]).await?.iter().map(|row| of_vector(&model, row)).collect();
     let selected = features.first().or(vectors.first()).and_then(|preset| preset.get("features")).cloned();
-    let presets: Vec<Value> = vectors.into_iter().chain(features).collect();
-    Ok(Json(json!({
-        "model": {
+    Ok(Json(Presets {
+        model: json!({
             "id": member(&found, "model_id"),
             "displayName": member(&found, "display_name"),
             "instruct": member(&found, "instruct"),
-        },
-        "defaultPrompt": PROMPT,
-        "promptPresets": [],
-        "featurePresets": presets,
-        "defaultSelectedFeatures": selected.unwrap_or_else(|| json!([])),
-    })))
+        }),
+        default_prompt: PROMPT,
+        prompt_presets: Vec::new(),
+        feature_presets: vectors.into_iter().chain(features).collect(),
+        default_selected_features: selected.unwrap_or_else(|| json!([])),
+    }))
 }
 
 fn of_feature(model: &str, row: &Row) -> Value {

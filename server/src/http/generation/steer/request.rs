@@ -3,7 +3,9 @@
 use latentdb_udfs::generation::{ChatOptions, Message, Method, Prompt, Sampling, Steering, TextRequest};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
+use super::answer::{Settings, Turn};
 use crate::http::error::ApiError;
 
 /// Likeliest tokens told with each, as Neuronpedia's site asks for.
@@ -12,50 +14,70 @@ const LOGPROBS: usize = 5;
 const VECTORS: &str = "vectors";
 
 /// What both kinds of request have.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SteerSettings)]
 struct Common {
     #[serde(rename = "modelId")]
+    #[schema(example = "docs-3m")]
     model: String,
     features: Vec<Feature>,
+    #[schema(example = 0.5)]
     temperature: f32,
+    #[schema(example = 32)]
     n_tokens: usize,
     /// Neuronpedia takes it and lets it be; here it works, and is 0 where it is not given.
     #[serde(default)]
     freq_penalty: f32,
+    #[schema(example = 16)]
     seed: i64,
+    #[schema(example = 1)]
     strength_multiplier: f32,
+    /// Whether the answer is a stream of server-sent events, each the answer so far.
     #[serde(default)]
     stream: bool,
+    /// `SIMPLE_ADDITIVE`, `ORTHOGONAL_DECOMP`, `PROJECTION_CAP`, `set`, `scale` or `ablate`.
     #[serde(default)]
+    #[schema(value_type = String, default = "SIMPLE_ADDITIVE")]
     steer_method: Method,
 }
 
-#[derive(Debug, Deserialize)]
+/// What is turned up or down.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = SteerFeature)]
 struct Feature {
     #[serde(rename = "modelId")]
     model: Option<String>,
+    /// A source, or `vectors`.
+    #[schema(example = "3-res")]
     layer: String,
+    /// A feature's number, as text or number, or a vector's id.
+    #[schema(value_type = Object, example = 5)]
     index: Value,
+    #[schema(example = 20)]
     strength: f32,
 }
 
 /// `POST /api/steer`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct SteerRequest {
     #[serde(flatten)]
     common: Common,
+    #[schema(example = "The iterator")]
     prompt: String,
 }
 
 /// `POST /api/steer-chat`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct SteerChatRequest {
     #[serde(flatten)]
     common: Common,
     #[serde(rename = "defaultChatMessages")]
+    #[schema(value_type = Vec<Turn>)]
     default: Vec<Message>,
     #[serde(rename = "steeredChatMessages")]
+    #[schema(value_type = Vec<Turn>)]
     steered: Vec<Message>,
+    /// Whether the special tokens of the prompt are steered too.
     steer_special_tokens: bool,
     /// Not Neuronpedia's: whether the model thinks before it answers.
     #[serde(default)]
@@ -70,7 +92,7 @@ pub(super) struct Asked {
     pub(super) steered: Option<TextRequest>,
     pub(super) streams: bool,
     /// Of a conversation, what is said of the settings.
-    pub(super) settings: Option<Value>,
+    pub(super) settings: Option<Settings>,
     /// The request as it came.
     pub(super) json: Value,
 }
@@ -94,16 +116,16 @@ impl SteerChatRequest {
             |messages| Prompt::Chat { messages, options: ChatOptions { enable_thinking, ..ChatOptions::default() } };
         let is_steered = !common.features.is_empty();
         let steering = common.steering(steer_special_tokens)?;
-        let settings = json!({
-            "temperature": common.temperature,
-            "n_tokens": common.n_tokens,
-            "freq_penalty": common.freq_penalty,
-            "seed": common.seed,
-            "strength_multiplier": common.strength_multiplier,
-            "steer_special_tokens": steer_special_tokens,
-            "enable_thinking": enable_thinking,
-            "steer_method": json.get("steer_method").cloned().unwrap_or_else(|| "SIMPLE_ADDITIVE".into()),
-        });
+        let settings = Settings {
+            temperature: common.temperature,
+            n_tokens: common.n_tokens,
+            freq_penalty: common.freq_penalty,
+            seed: common.seed,
+            strength_multiplier: common.strength_multiplier,
+            steer_special_tokens,
+            enable_thinking,
+            steer_method: json.get("steer_method").cloned().unwrap_or_else(|| "SIMPLE_ADDITIVE".into()),
+        };
         let steered = is_steered.then(|| common.request(chat(steered), Some(steering)));
         let default = common.request(chat(default), None);
         Ok(Asked { default, steered, streams: common.stream, settings: Some(settings), json })

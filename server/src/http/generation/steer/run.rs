@@ -4,9 +4,9 @@ use futures::future::{Either, select};
 use latentdb_engine::Result;
 use latentdb_udfs::Models;
 use latentdb_udfs::generation::{Event, Message, Part, Prompt, Started, Thoughts};
-use serde_json::{Value, json};
 
-use super::super::logprobs::neuronpedia;
+use super::super::logprobs::SteeredToken;
+use super::answer::{ChatAnswer, Conversation, Kept, Settings, SteerAnswer, TextAnswer, Turn};
 use super::request::Asked;
 
 /// A run: the default text, and the steered one.
@@ -14,7 +14,7 @@ pub(super) struct Run {
     default: Side,
     steered: Option<Side>,
     /// Of a conversation.
-    settings: Option<Value>,
+    settings: Option<Settings>,
     pub(super) model: String,
 }
 
@@ -26,7 +26,7 @@ struct Side {
     thoughts: Thoughts,
     /// What was thought, and what was answered.
     part: Part,
-    logprobs: Vec<Value>,
+    logprobs: Vec<SteeredToken>,
     /// The conversation that it answers, if it is one.
     messages: Option<Vec<Message>>,
 }
@@ -60,29 +60,23 @@ impl Run {
     }
 
     /// The answer so far.
-    pub(super) fn answer(&self) -> Value {
-        let of = |side: &Side| match &self.settings {
-            Some(_) => side.conversation(),
-            None => Value::from(side.text.as_str()),
-        };
-        let mut answer = json!({
-            "DEFAULT": of(&self.default),
-            "STEERED": self.steered.as_ref().map_or(Value::Null, of),
-            "id": null,
-            "shareUrl": null,
-            "limit": null,
-        });
-        if let Some(members) = answer.as_object_mut() {
-            match &self.settings {
-                Some(settings) => drop(members.insert("settings".to_owned(), settings.clone())),
-                None => {
-                    members.insert("defaultLogProbs".to_owned(), self.default.logprobs.clone().into());
-                    let steered = self.steered.as_ref().map(|steered| steered.logprobs.clone());
-                    members.insert("steeredLogProbs".to_owned(), steered.into());
-                }
-            }
+    pub(super) fn answer(&self) -> SteerAnswer {
+        let Self { default, steered, settings, .. } = self;
+        match settings {
+            Some(settings) => SteerAnswer::Chat(ChatAnswer {
+                default: default.conversation(),
+                steered: steered.as_ref().map(Side::conversation),
+                settings: settings.clone(),
+                kept: Kept::default(),
+            }),
+            None => SteerAnswer::Text(TextAnswer {
+                default: default.text.clone(),
+                steered: steered.as_ref().map(|steered| steered.text.clone()),
+                default_logprobs: default.logprobs.clone(),
+                steered_logprobs: steered.as_ref().map(|steered| steered.logprobs.clone()),
+                kept: Kept::default(),
+            }),
         }
-        answer
     }
 
     /// Name of this kind of run in the table `saved_runs`.
@@ -107,7 +101,7 @@ impl Side {
         match self.started.next().await? {
             Some(Event::Token(token)) => {
                 self.take(&token.text);
-                self.logprobs.push(neuronpedia(&self.started, &token));
+                self.logprobs.push(SteeredToken::new(&self.started, &token));
             }
             Some(Event::Read(_)) => {}
             Some(Event::Finish(finish)) => {
@@ -133,19 +127,16 @@ impl Side {
     }
 
     /// The conversation with its answer, and the whole text that the model sees and writes.
-    fn conversation(&self) -> Value {
-        let mut answer = json!({ "role": "assistant", "content": self.part.answer });
-        if let Some(members) = answer.as_object_mut().filter(|_| self.thoughts.has_thought()) {
-            members.insert("reasoning_content".to_owned(), self.part.thinking.as_str().into());
-        }
+    fn conversation(&self) -> Conversation {
+        let thought = self.thoughts.has_thought().then(|| self.part.thinking.clone());
         let before = self.messages.iter().flatten();
-        let mut turns: Vec<Value> =
-            before.map(|message| json!({ "role": message.role, "content": message.content })).collect();
-        turns.push(answer);
-        json!({
-            "raw": format!("{}{}", self.started.prompt, self.text),
-            "chatTemplate": turns,
-            "logprobs": self.logprobs,
-        })
+        let mut chat_template: Vec<Turn> =
+            before.map(|message| Turn::new(&message.role, &message.content, None)).collect();
+        chat_template.push(Turn::new("assistant", &self.part.answer, thought));
+        Conversation {
+            raw: format!("{}{}", self.started.prompt, self.text),
+            chat_template,
+            logprobs: self.logprobs.clone(),
+        }
     }
 }

@@ -7,10 +7,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use latentdb_engine::{Error, ErrorKind, RepeatedQuery, Result, ScalarValue};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
+use super::answer::{Kept, SteerAnswer};
 use super::run::Run;
 use crate::http::App;
 use crate::http::error::ApiError;
@@ -44,32 +46,40 @@ pub(in crate::http) fn sweep_runs(app: &App, shutdown: &CancellationToken) {
 }
 
 /// Keeps a run; the answer with its id and the link that restores it. A database that is open read-only keeps none.
-pub(super) async fn keep(app: &App, host: &str, run: &Run, request: &Value) -> Result<Value> {
-    let mut answer = run.answer();
+pub(super) async fn keep(app: &App, host: &str, run: &Run, request: &Value) -> Result<SteerAnswer> {
+    let answer = run.answer();
     if app.engine.is_read_only() {
         return Ok(answer);
     }
     let id = format!("{:032x}", rand::random::<u128>());
-    if let Some(members) = answer.as_object_mut() {
-        members.insert("id".to_owned(), id.as_str().into());
-        members.insert("shareUrl".to_owned(), format!("{host}/steer/{id}").into());
-    }
-    let values = [&id, run.kind(), &run.model, &request.to_string(), &answer.to_string()];
+    let share_url = Some(format!("{host}/steer/{id}"));
+    let answer = answer.kept(Kept { id: Some(id.clone()), share_url, limit: None });
+    let values = [id.as_str(), run.kind(), &run.model, &request.to_string(), &json!(answer).to_string()];
     execute(&app.engine, KEEP, values.into_iter().map(ScalarValue::from).collect()).await?;
     Ok(answer)
 }
 
-#[derive(Debug, Deserialize)]
+/// Which run.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::http) struct LoadRequest {
     steer_output_id: String,
 }
 
-/// `POST /api/steer-load`: a run as it was answered, with what was asked beside it.
+/// A run as it was answered, with what was asked beside it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(value_type = SteerAnswer)]
+pub(in crate::http) struct LoadedRun(Map<String, Value>);
+
+/// A run as it was answered, with what was asked beside it.
+#[utoipa::path(
+    post, path = "/api/steer-load", tag = "Steering", operation_id = "loadSteering", request_body = LoadRequest,
+    responses((status = 200, description = "The run", body = LoadedRun), ApiError)
+)]
 pub(in crate::http) async fn post_steer_load(
     State(app): State<Arc<App>>,
     body: std::result::Result<Json<LoadRequest>, JsonRejection>,
-) -> std::result::Result<Json<Value>, ApiError> {
+) -> std::result::Result<Json<LoadedRun>, ApiError> {
     let Json(LoadRequest { steer_output_id: id }) =
         body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
     let query = RepeatedQuery::new(app.engine.clone(), "http", LOAD);
@@ -94,7 +104,7 @@ pub(in crate::http) async fn post_steer_load(
         }
     }
     answer.insert("limit".to_owned(), "0".into());
-    Ok(Json(Value::Object(answer)))
+    Ok(Json(LoadedRun(answer)))
 }
 
 /// JSON that may come as the text that it is kept as.
