@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-clients client-tools bench lint
+.PHONY: help demo test test-rust test-clients client-tools web bench lint
 
 # Shared by all checkouts of this machine, so that a fresh clone does not build the dependencies again.
 CACHE := $(HOME)/.cache/latentdb
@@ -29,7 +29,7 @@ help:
 RELEASE := $(CARGO_TARGET_DIR)/release/latentdb
 DEMO    := $(CARGO_TARGET_DIR)/demo/latentdb
 
-demo:
+demo: web
 	cargo build --profile demo --locked --bins
 	@if [ ! -e $(DEMO_DATA)/.imported ]; then \
 		for export in datasets/sample/export datasets/sample/export-db; do \
@@ -53,12 +53,12 @@ EMBED_GOLDEN := udfs/runtime/tests/golden/embed
 
 # One shape of build for all tests: another one (`--bin`, `-p`) asks for other features of the dependencies
 # and compiles them all again. One test wants a real model, of 90 MB, which is fetched once.
-test-rust:
+test-rust: web
 	@model=$$($(EMBED_GOLDEN)/fetch-minilm $(CACHE)) && set -x && LATENTDB_MINILM=$$model cargo test --locked
 
 # Real clients against the binary that `cargo test` built. (`cargo build` alone would choose other features
 # for the dependencies, and so compile all of them again; with --tests it does not.)
-test-clients: client-tools
+test-clients: client-tools web
 	cargo build --locked --tests
 	@model=$$($(EMBED_GOLDEN)/fetch-minilm $(CACHE)) && set -x && LATENTDB_MINILM=$$model \
 		LATENTDB_BIN=$(CARGO_TARGET_DIR)/debug/latentdb $(CLIENT_VENV)/bin/python -m pytest $(CLIENTS) $(PYTEST_FLAGS)
@@ -70,6 +70,22 @@ $(CLIENT_VENV)/.complete: $(CLIENTS)/requirements.txt
 	python3 -m venv --clear $(CLIENT_VENV)
 	$(CLIENT_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
+
+# ---- web app ------------------------------------------------------------------------------------
+
+# Its files become part of the binary, so it is built first, and only if something in web/ is newer.
+WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' -not -path 'web/screenshots/*' 2>/dev/null)
+
+ifneq ($(wildcard web/package.json),)
+web: web/dist/index.html
+
+web/dist/index.html: $(WEB_SOURCES)
+	cd web && npm ci && npm run build
+	@touch $@
+else
+web:
+	@echo 'There is no web/package.json: building without the web app.'
+endif
 
 # ---- bench, lint --------------------------------------------------------------------------------
 

@@ -35,14 +35,29 @@ pub(super) struct Caller {
 /// Tells callers by their keys.
 #[derive(Debug)]
 pub(super) struct Gate {
+    /// Whether only this machine reaches the listener.
+    on_loopback: bool,
     /// Whether reading needs no key.
     open: bool,
     keys: RepeatedQuery,
 }
 
 impl Gate {
-    pub(super) fn new(engine: Engine, open: bool) -> Self {
-        Self { open, keys: RepeatedQuery::new(engine, "http", "SELECT user_id FROM api_keys WHERE key_hash = $1") }
+    pub(super) fn new(engine: Engine, on_loopback: bool, require_key: bool) -> Self {
+        let keys = RepeatedQuery::new(engine, "http", "SELECT user_id FROM api_keys WHERE key_hash = $1");
+        Self { on_loopback, open: on_loopback && !require_key, keys }
+    }
+
+    pub(super) fn is_on_loopback(&self) -> bool {
+        self.on_loopback
+    }
+
+    /// Whether `headers` have a key that is known.
+    pub(super) async fn knows(&self, headers: &HeaderMap) -> Result<bool> {
+        match presented_key(headers) {
+            Some(key) => Ok(self.owner_of(key).await?.is_some()),
+            None => Ok(false),
+        }
     }
 
     /// The caller that `headers` identify; an error if they may not even read.

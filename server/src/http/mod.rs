@@ -1,8 +1,9 @@
-//! The HTTP server: SQL over HTTP, Neuronpedia's API, health and metrics.
+//! The HTTP server: SQL over HTTP, Neuronpedia's API, health and metrics, and the web app.
 //!
 //! What always holds: every failure is JSON (`error`); an answer that ends before its rows do is
 //! never a well-formed one (`stream`); a client that goes away stops its query; a listener that
-//! other machines can reach answers nothing of the database without a key (`access`).
+//! other machines can reach answers nothing of the database without a key (`access`); one that they
+//! cannot reach answers to no name of theirs (`host`).
 
 mod access;
 mod cells;
@@ -11,10 +12,12 @@ mod explanations;
 mod feature;
 mod generation;
 mod health;
+mod host;
 mod inference;
 mod listener;
 mod negotiate;
 mod openapi;
+mod pages;
 mod parameters;
 mod prisma;
 mod rows;
@@ -95,9 +98,9 @@ pub async fn serve(
     let address = listener.local_addr().map_err(|error| {
         Error::new(ErrorKind::Io, format!("cannot tell the address the HTTP server listens on: {error}"))
     })?;
-    let open = address.ip().is_loopback() && !options.require_key;
+    let on_loopback = address.ip().is_loopback();
     let app = Arc::new(App {
-        gate: access::Gate::new(engine.clone(), open),
+        gate: access::Gate::new(engine.clone(), on_loopback, options.require_key),
         features: feature::FeatureReader::new(&engine),
         inference: inference::Inference::new(&engine),
         models: options.models,
@@ -107,7 +110,7 @@ pub async fn serve(
     });
     generation::sweep_runs(&app, &shutdown);
     let mut router = router(app, options.max_body_bytes);
-    if !address.ip().is_loopback() {
+    if !on_loopback {
         // On the same machine, compressing costs more than the bytes it saves.
         router = router.layer(CompressionLayer::new());
     }
@@ -142,17 +145,15 @@ fn routes(guard: impl FnOnce(Routes) -> Routes) -> Routes {
 
 fn router(app: Arc<App>, max_body_bytes: usize) -> Router {
     let known = middleware::from_fn_with_state(Arc::clone(&app), access::identify);
+    let own_name = middleware::from_fn_with_state(Arc::clone(&app), host::check_name);
     Router::from(routes(|guarded| guarded.layer(known)))
-        .fallback(no_such_route)
+        .fallback(pages::get_page)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(max_body_bytes))
+        .layer(own_name)
         .layer(CatchPanicLayer::custom(answer_panic))
         .layer(middleware::from_fn(measure))
         .with_state(app)
-}
-
-async fn no_such_route(request: Request) -> ApiError {
-    ApiError::not_found(format!("there is nothing at {}", request.uri().path()))
 }
 
 async fn wrong_method(request: Request) -> ApiError {

@@ -8,4 +8,5 @@ mod http;
 mod hub;
 mod layering;
 mod models;
+mod pages;
 mod wire;
