@@ -62,16 +62,18 @@ function FieldInput({ field, value, model, registry, onChange }: InputProps) {
   const options = field.kind === "model" ? (registry?.models ?? []).map((each) => each.model_id) : field.kind === "source" ? sourcesOf(registry, model) : [];
   const shared = { value, placeholder: field.hint };
   return (
-    <label className={`field ${field.kind === "sql" ? css.wide : ""}`}>
-      <span>
-        {field.label}
-        {field.isOptional && <span className="muted"> (optional)</span>}
-      </span>
-      {field.kind === "sql" ? (
-        <textarea className="textarea mono" rows={2} {...shared} onChange={(event) => onChange(event.target.value)} />
-      ) : (
-        <input className="input" inputMode={field.kind === "number" ? "numeric" : "text"} list={options.length > 0 ? id : undefined} {...shared} onChange={(event) => onChange(event.target.value)} />
-      )}
+    <div className={field.kind === "sql" ? css.wide : undefined}>
+      <label className="field">
+        <span>
+          {field.label}
+          {field.isOptional && <span className="muted"> (optional)</span>}
+        </span>
+        {field.kind === "sql" ? (
+          <textarea className="textarea mono" rows={2} {...shared} onChange={(event) => onChange(event.target.value)} />
+        ) : (
+          <input className="input" inputMode={field.kind === "number" ? "numeric" : "text"} list={options.length > 0 ? id : undefined} {...shared} onChange={(event) => onChange(event.target.value)} />
+        )}
+      </label>
       {options.length > 0 && (
         <datalist id={id}>
           {options.map((option) => (
@@ -81,7 +83,7 @@ function FieldInput({ field, value, model, registry, onChange }: InputProps) {
           ))}
         </datalist>
       )}
-    </label>
+    </div>
   );
 }
 
