@@ -3,15 +3,19 @@
  * the dialog in which any feature can be looked at. Embedded pages have none of it but the dialog.
  */
 import { Suspense, useRef, useState } from "react";
-import { Outlet, ScrollRestoration, useNavigate, useSearchParams } from "react-router";
+import { Outlet, ScrollRestoration, useLocation, useNavigate, useSearchParams } from "react-router";
 import { FeatureDialog } from "@/components/FeatureDialog.tsx";
 import { FeatureHoverCard } from "@/components/FeatureHoverCard.tsx";
+import { Empty } from "@/components/Status.tsx";
 import { CommandPalette } from "./CommandPalette.tsx";
 import { KeysDialog } from "./KeysDialog.tsx";
 import { PLACES, useKeys } from "./keys.ts";
 import css from "./Shell.module.css";
 import { TopBar } from "./TopBar.tsx";
 import { useControlK } from "./useControlK.ts";
+
+/** Pages that change data or run statements: no page of another site may lay them under its own buttons. */
+const NEVER_FRAMED = ["/data", "/sql", "/api-reference"];
 
 /** How long after `g` a letter still means a place. */
 const PATIENCE = 1500;
@@ -22,7 +26,9 @@ export function Shell() {
   const [isPaletteOpen, setPaletteOpen] = useState(false);
   const [isHelpOpen, setHelpOpen] = useState(false);
   const goPressed = useRef(0);
+  const { pathname } = useLocation();
   const isEmbedded = parameters.get("embed") === "true";
+  const isRefused = window.top !== window && NEVER_FRAMED.includes(pathname);
 
   useControlK(() => setPaletteOpen(true));
   useKeys((key, event) => {
@@ -52,9 +58,17 @@ export function Shell() {
         </>
       )}
       <main id="main" tabIndex={-1} className={isEmbedded ? css.embedded : css.main}>
-        <Suspense>
-          <Outlet />
-        </Suspense>
+        {isRefused ? (
+          <Empty title="This page does not show itself inside another">
+            <a href={pathname} target="_blank" rel="noopener">
+              Open it by itself
+            </a>
+          </Empty>
+        ) : (
+          <Suspense>
+            <Outlet />
+          </Suspense>
+        )}
       </main>
       <FeatureDialog />
       <FeatureHoverCard />

@@ -69,6 +69,26 @@ describe("texts from outside", () => {
   });
 });
 
+describe("a frame of another page", () => {
+  test("shows a feature, and no page that changes data", async () => {
+    const { page, go, close } = await openPage();
+    await go("/");
+    const framed = async (path: string) => {
+      await page.evaluate((address) => {
+        const frame = document.createElement("iframe");
+        frame.src = address;
+        document.body.replaceChildren(frame);
+      }, path);
+      return page.frameLocator("iframe");
+    };
+    await (await framed("/docs-3m/3-res/80?embed=true")).getByText("Top activations").waitFor();
+    for (const path of ["/data?embed=true", "/sql?embed=true", "/api-reference?embed=true"]) {
+      await (await framed(path)).getByText("does not show itself inside another").waitFor();
+    }
+    await close();
+  });
+});
+
 describe("keys", () => {
   test("go to pages, open the help and the palette, and stay out of fields", async () => {
     const { page, go, close } = await openPage();
