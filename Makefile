@@ -1,12 +1,12 @@
 # make demo    import the sample export, start the servers, say what to try
-# make test    everything a change must pass: unit, integration and client tests
+# make test    everything a change must pass: unit, integration, client and browser tests
 # make bench   measurements beside the peers
 # make lint    formatting, clippy and rustdoc, warnings denied
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-clients client-tools web bench lint
+.PHONY: help demo test test-rust test-clients client-tools test-web web bench lint
 
 # Shared by all checkouts of this machine, so that a fresh clone does not build the dependencies again.
 CACHE := $(HOME)/.cache/latentdb
@@ -47,7 +47,7 @@ demo: web
 
 # ---- test ---------------------------------------------------------------------------------------
 
-test: test-rust test-clients
+test: test-rust test-clients test-web
 
 EMBED_GOLDEN := udfs/runtime/tests/golden/embed
 
@@ -71,21 +71,24 @@ $(CLIENT_VENV)/.complete: $(CLIENTS)/requirements.txt
 	$(CLIENT_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
+# The app's units, and its pages in a browser against the same binary.
+test-web: web
+	web/tests/install-browser
+	cargo build --locked --tests
+	cd web && npm run unit
+	@model=$$($(EMBED_GOLDEN)/fetch-minilm $(CACHE)) && set -x && cd web && LATENTDB_MINILM=$$model \
+		LATENTDB_BIN=$(CARGO_TARGET_DIR)/debug/latentdb npm run e2e
+
 # ---- web app ------------------------------------------------------------------------------------
 
 # Its files become part of the binary, so it is built first, and only if something in web/ is newer.
 WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' -not -path 'web/screenshots/*' 2>/dev/null)
 
-ifneq ($(wildcard web/package.json),)
 web: web/dist/index.html
 
 web/dist/index.html: $(WEB_SOURCES)
 	cd web && npm ci && npm run build
 	@touch $@
-else
-web:
-	@echo 'There is no web/package.json: building without the web app.'
-endif
 
 # ---- bench, lint --------------------------------------------------------------------------------
 
