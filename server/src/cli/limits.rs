@@ -11,8 +11,6 @@ use crate::http::RequestLimits;
 
 /// Texts that one request may ask for, or bring.
 const DEFAULT_PROMPTS: usize = 128;
-/// Days that steered runs are kept.
-const DEFAULT_RUN_DAYS: u32 = 90;
 
 /// Limits as flags and environment give them.
 #[derive(Debug, Default, Args)]
@@ -29,7 +27,7 @@ pub(super) struct LimitArgs {
     /// Largest strength of steering [default: 1000000]
     #[arg(long, env = "LATENTDB_MAX_STRENGTH", value_name = "X")]
     max_strength: Option<f32>,
-    /// Days that steered runs can be loaded again; 0 for ever [default: 90]
+    /// Days that steered runs can be loaded again; 0 for ever [default: 0]
     #[arg(long, env = "LATENTDB_KEEP_RUNS", value_name = "DAYS")]
     keep_runs: Option<u32>,
 }
@@ -45,7 +43,8 @@ impl LimitArgs {
             return Err(refused(format!("max-strength is {strength}"), "it is a number above 0"));
         }
         generation.steering.strength = strength;
-        let days = self.keep_runs.or(file.run_days).unwrap_or(DEFAULT_RUN_DAYS);
+        // Links to runs are shared, so that they end is for whoever serves them to decide.
+        let days = self.keep_runs.or(file.run_days).unwrap_or(0);
         let requests = RequestLimits {
             prompts: positive("max-prompts", self.max_prompts.or(file.prompts), DEFAULT_PROMPTS)?,
             runs: (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 60 * 60)),
@@ -74,11 +73,13 @@ mod tests {
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
         let file =
-            LimitsSection { tokens: Some(5), strength: Some(2.0), run_days: Some(0), ..LimitsSection::default() };
+            LimitsSection { tokens: Some(5), strength: Some(2.0), run_days: Some(2), ..LimitsSection::default() };
         let flags = LimitArgs { max_tokens: Some(7), ..LimitArgs::default() };
         let (generation, requests) = flags.settle(&file).unwrap();
         assert_eq!((generation.max_tokens, generation.steering.strength), (7, 2.0));
-        assert_eq!((generation.sequences, requests.prompts, requests.runs), (64, 128, None));
+        let two_days = Some(std::time::Duration::from_secs(2 * 24 * 60 * 60));
+        assert_eq!((generation.sequences, requests.prompts, requests.runs), (64, 128, two_days));
+        assert_eq!(LimitArgs::default().settle(&LimitsSection::default()).unwrap().1.runs, None);
         for wrong in [
             LimitArgs { max_tokens: Some(0), ..LimitArgs::default() },
             LimitArgs { max_strength: Some(f32::NAN), ..LimitArgs::default() },
