@@ -271,7 +271,7 @@ fn greeting(settings: &Settings, addresses: Addresses) -> String {
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
         let base = format!("{scheme}://{}", SocketAddr::new(reachable(http.ip()), http.port()));
         text.push_str(&format!(
-            "  curl {base}/v1/sql -d 'SELECT description FROM explanations LIMIT 5'\n  curl {base}/healthz\n"
+            "  {base} in a browser\n  curl {base}/v1/sql -d 'SELECT description FROM explanations LIMIT 5'\n"
         ));
     }
     text.push_str("\nCtrl-C stops it.\n");
