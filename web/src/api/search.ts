@@ -2,8 +2,7 @@
  * Searches through the server's documented endpoints: explanations by meaning or words, features by a
  * text run through the model, and features token by token.
  */
-import { sendJson } from "./http.ts";
-import { type FeatureRecord } from "./feature.ts";
+import { answered, client, type Schemas } from "./client.ts";
 
 export type ExplanationMode = "meaning" | "words" | "both";
 
@@ -13,24 +12,8 @@ export interface ExplanationScope {
   readonly release: string | null;
 }
 
-export interface ExplanationHit {
-  readonly id: string;
-  readonly modelId: string;
-  readonly layer: string;
-  readonly index: string;
-  readonly description: string;
-  readonly explanationModelName: string | null;
-  readonly typeName: string | null;
-  readonly cosine_similarity: number | null;
-  readonly score: number | null;
-  readonly neuron: FeatureRecord | null;
-}
-
-export interface ExplanationPage {
-  readonly results: readonly ExplanationHit[];
-  readonly hasMore: boolean;
-  readonly nextOffset?: number;
-}
+export type ExplanationHit = Schemas["FoundExplanation"];
+export type ExplanationPage = Schemas["Page"];
 
 export function searchExplanations(
   query: string,
@@ -39,27 +22,17 @@ export function searchExplanations(
   offset: number,
   signal?: AbortSignal,
 ): Promise<ExplanationPage> {
-  const [path, named] = endpoint(scope);
-  return sendJson<ExplanationPage>(path, { body: { query, mode, offset, ...named }, signal });
+  const asked = { query, mode, offset };
+  const options = <Body>(body: Body) => ({ body, signal: signal ?? null });
+  const { model, sources, release } = scope;
+  if (model !== null && sources.length > 0) return answered(client.POST("/api/explanation/search", options({ ...asked, modelId: model, layers: [...sources] })));
+  if (model !== null) return answered(client.POST("/api/explanation/search-model", options({ ...asked, modelId: model })));
+  if (release !== null) return answered(client.POST("/api/explanation/search-release", options({ ...asked, releaseName: release })));
+  return answered(client.POST("/api/explanation/search-all", options(asked)));
 }
 
-function endpoint({ model, sources, release }: ExplanationScope): [string, object] {
-  if (model !== null && sources.length > 0) return ["/api/explanation/search", { modelId: model, layers: sources }];
-  if (model !== null) return ["/api/explanation/search-model", { modelId: model }];
-  if (release !== null) return ["/api/explanation/search-release", { releaseName: release }];
-  return ["/api/explanation/search-all", {}];
-}
-
-export interface TextHit {
-  readonly modelId: string;
-  readonly layer: string;
-  readonly index: string;
-  readonly maxValue: number;
-  readonly maxValueIndex: number;
-  readonly sumValues: number | null;
-  readonly values: readonly number[];
-  readonly neuron?: FeatureRecord;
-}
+export type TextHit = Schemas["FiringFeature"];
+export type TextAnswer = Schemas["TextFeatures"];
 
 export interface TextSearch {
   readonly model: string;
@@ -72,39 +45,22 @@ export interface TextSearch {
   readonly count: number;
 }
 
-export interface TextAnswer {
-  readonly tokens: readonly string[];
-  readonly result: readonly TextHit[];
-}
-
-export function searchByText(search: TextSearch, signal?: AbortSignal): Promise<TextAnswer> {
+export async function searchByText(search: TextSearch, signal?: AbortSignal): Promise<TextAnswer> {
   const body = {
     modelId: search.model,
     sourceSet: search.sourceSet,
-    selectedLayers: search.sources,
+    selectedLayers: [...search.sources],
     text: search.text,
-    sortIndexes: search.sortIndexes,
+    sortIndexes: [...search.sortIndexes],
     ignoreBos: search.ignoreBos,
     densityThreshold: search.densityThreshold,
     numResults: search.count,
   };
-  return sendJson<TextAnswer>("/api/search-all", { body, signal });
+  return (await answered(client.POST("/api/search-all", { body, signal: signal ?? null }))) as TextAnswer;
 }
 
-export interface TokenFeature {
-  readonly featureIndex: number;
-  readonly activationValue: number;
-  readonly feature?: {
-    readonly frac_nonzero: number | null;
-    readonly explanations: readonly { readonly description: string }[];
-  };
-}
-
-export interface TokenPosition {
-  readonly position: number;
-  readonly token: string;
-  readonly topFeatures: readonly TokenFeature[];
-}
+export type TokenPosition = Schemas["TokenFeatures"];
+export type TokenAnswer = Schemas["FeaturesByToken"];
 
 export interface TokenSearch {
   readonly model: string;
@@ -115,7 +71,7 @@ export interface TokenSearch {
   readonly count: number;
 }
 
-export function searchByToken(search: TokenSearch, signal?: AbortSignal): Promise<{ results: readonly TokenPosition[] }> {
+export async function searchByToken(search: TokenSearch, signal?: AbortSignal): Promise<TokenAnswer> {
   const body = {
     modelId: search.model,
     source: search.source,
@@ -124,5 +80,5 @@ export function searchByToken(search: TokenSearch, signal?: AbortSignal): Promis
     ignoreBos: search.ignoreBos,
     densityThreshold: search.densityThreshold,
   };
-  return sendJson("/api/search-topk-by-token", { body, signal });
+  return (await answered(client.POST("/api/search-topk-by-token", { body, signal: signal ?? null }))) as TokenAnswer;
 }

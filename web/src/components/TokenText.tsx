@@ -8,6 +8,7 @@
 import { memo, type PointerEvent, useState } from "react";
 import { activationAlpha } from "@/lib/colour.ts";
 import { formatExact } from "@/lib/format.ts";
+import type { Numbers } from "@/lib/numbers.ts";
 import { tokenAlone, tokenInText } from "@/lib/tokens.ts";
 import css from "./TokenText.module.css";
 
@@ -16,7 +17,7 @@ const HOT = 0.58;
 
 interface Props {
   readonly tokens: readonly string[];
-  readonly values: readonly number[];
+  readonly values: Numbers;
   readonly most: number;
   /** First token shown, and the one after the last. */
   readonly from?: number;
@@ -24,7 +25,7 @@ interface Props {
   /** The token that is set off in bold. */
   readonly anchor?: number | null;
   readonly breaks?: boolean;
-  readonly attribution?: readonly number[] | undefined;
+  readonly attribution?: Numbers | undefined;
   readonly attributionMost?: number;
   /** Called with the value of the token under the pointer. */
   readonly onValue?: ((value: number | null) => void) | undefined;

@@ -2,8 +2,9 @@
  * Pages over parts of the server that take too long, or cannot be brought about, in a test: answers are
  * given by the test, in the shapes of the HTTP documentation.
  */
+import { readFile } from "node:fs/promises";
 import type { Page, Route } from "playwright-core";
-import { describe, expect, test } from "vitest";
+import { describe, expect, inject, test } from "vitest";
 import { expectAccessible, openPage, screenshot, withBrowser } from "./browser.ts";
 
 withBrowser();
@@ -114,6 +115,16 @@ const DOCUMENT = {
     },
   },
 };
+
+describe("the types of the server's routes", () => {
+  test("are made of what the server says of itself", async ({ skip }) => {
+    const answered = await fetch(`${inject("url")}/openapi.json`);
+    if (!answered.ok) skip("this server does not describe itself");
+    const copy = await readFile(new URL("../../openapi.json", import.meta.url), "utf8");
+    const remedy = "keep the server's /openapi.json as web/openapi.json, and run: npm run api";
+    expect(JSON.parse(copy), remedy).toEqual(await answered.json());
+  });
+});
 
 describe("the API page", () => {
   test("is made of the server's document, and tries routes on the server", async () => {

@@ -112,8 +112,8 @@ describe("charts", () => {
 
 describe("features token by token", () => {
   const found = gathered([
-    { position: 1, token: "a", topFeatures: [{ featureIndex: 7, activationValue: 2 }, { featureIndex: 9, activationValue: 5, feature: { frac_nonzero: 0.001, explanations: [] } }] },
-    { position: 2, token: "b", topFeatures: [{ featureIndex: 7, activationValue: 3 }] },
+    { position: 1, token: "a", topFeatures: [{ featureIndex: 7, activationValue: 2 }, { featureIndex: 9, activationValue: 5, feature: { modelId: "m", layer: "s", index: "9", frac_nonzero: 0.001, explanations: [] } }], isSpecial: false },
+    { position: 2, token: "b", topFeatures: [{ featureIndex: 7, activationValue: 3 }], isSpecial: false },
   ]);
   test("are counted and sorted", () => {
     expect(sorted(found, "frequency", null).map(({ index }) => index)).toEqual([7, 9]);

@@ -82,7 +82,7 @@ export const ExampleRow = memo(function ExampleRow({ activation, most, context, 
 
 /** The values without the pointer: every token on which the feature fires. */
 function Values({ activation: { tokens, values } }: { readonly activation: Activation }) {
-  const fired = values.flatMap((value, at) => (value > 0 ? [{ at, value, token: tokens[at] ?? "" }] : []));
+  const fired = values.flatMap((value, at) => ((value ?? 0) > 0 ? [{ at, value, token: tokens[at] ?? "" }] : []));
   return (
     <ul className={css.values} aria-label="Tokens on which it fires">
       {fired.slice(0, 40).map(({ at, value, token }) => (

@@ -11,6 +11,7 @@ import { TokenChips } from "@/components/TokenChips.tsx";
 import type { FeatureAddress } from "@/lib/address.ts";
 import { formatCosine } from "@/lib/format.ts";
 import { inert } from "@/lib/inert.ts";
+import type { Numbers } from "@/lib/numbers.ts";
 import { NEAREST, SUMMARIES, type SummaryRow } from "@/queries/features.ts";
 import css from "./Nearest.module.css";
 
@@ -107,7 +108,7 @@ function Correlated({ title, values, children }: CorrelatedProps) {
   );
 }
 
-function pairs(indices: readonly number[], values: readonly number[]): [number, number][] {
+function pairs(indices: readonly number[], values: Numbers): [number, number][] {
   return indices.map((index, at) => [index, values[at] ?? Number.NaN]);
 }
 

@@ -7,6 +7,7 @@ import type { FeatureRecord } from "@/api/feature.ts";
 import { Histogram } from "@/components/Histogram.tsx";
 import { logitShare } from "@/lib/colour.ts";
 import { formatLogit } from "@/lib/format.ts";
+import { filled, type Numbers } from "@/lib/numbers.ts";
 import { tokenAlone } from "@/lib/tokens.ts";
 import css from "./Statistics.module.css";
 
@@ -21,7 +22,7 @@ interface Props {
 
 export const Statistics = memo(function Statistics({ record, marker, isShort }: Props) {
   const rows = isShort ? FEW_ROWS : ROWS;
-  const strongest = Math.max(...[...record.pos_values, ...record.neg_values].map(Math.abs), 0);
+  const strongest = Math.max(...filled([...record.pos_values, ...record.neg_values]).map(Math.abs), 0);
   return (
     <section className={`panel ${css.statistics}`} aria-label="Statistics">
       <div className={css.tables}>
@@ -33,16 +34,16 @@ export const Statistics = memo(function Statistics({ record, marker, isShort }: 
           title="Activations"
           unit="tokens"
           tone="attribution"
-          middles={record.freq_hist_data_bar_values}
-          heights={record.freq_hist_data_bar_heights}
+          middles={filled(record.freq_hist_data_bar_values)}
+          heights={filled(record.freq_hist_data_bar_heights)}
           marker={marker !== null && marker > 0 ? marker : null}
         />
         <Histogram
           title="Effect on logits"
           unit="tokens of the vocabulary"
           tone="signed"
-          middles={record.logits_hist_data_bar_values}
-          heights={record.logits_hist_data_bar_heights}
+          middles={filled(record.logits_hist_data_bar_values)}
+          heights={filled(record.logits_hist_data_bar_heights)}
         />
         {record.decoder_weights_dist.length > 0 && (
           <Histogram
@@ -50,7 +51,7 @@ export const Statistics = memo(function Statistics({ record, marker, isShort }: 
             unit="share"
             tone="plain"
             middles={record.decoder_weights_dist.map((_, head) => head)}
-            heights={record.decoder_weights_dist}
+            heights={filled(record.decoder_weights_dist)}
             format={(head) => Math.round(head).toString()}
           />
         )}
@@ -63,7 +64,7 @@ interface TableProps {
   readonly title: string;
   readonly tone: "positive" | "negative";
   readonly tokens: readonly string[];
-  readonly values: readonly number[];
+  readonly values: Numbers;
   readonly strongest: number;
   readonly rows: number;
 }

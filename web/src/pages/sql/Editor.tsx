@@ -112,7 +112,6 @@ export default function Editor({ value, onChange, onRun, errorAt, insert }: Prop
     };
     return () => editor.destroy();
     // The editor is made once; later values are given to it below.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
   }, []);
 
   useEffect(() => {

@@ -67,7 +67,6 @@ export default function SqlPage() {
     setText(linked);
     runStatement(linked, true);
     // Later changes of `ran` are this page's own runs.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [linked, runStatement]);
 
   return (
