@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use latentdb_engine::Notices;
+use latentdb_engine::{Notices, Reached};
 
 /// Time between two remarks of one stage.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -27,6 +27,20 @@ pub enum Stage {
     Embedding,
     /// Making everything visible.
     Committing,
+}
+
+impl Stage {
+    /// What is counted.
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Corpus | Self::Activations => "prompts",
+            Self::Dashboards => "features",
+            Self::Neighbors => "vectors",
+            Self::Layout => "epochs",
+            Self::Embedding => "texts",
+            Self::Committing => "",
+        }
+    }
 }
 
 impl fmt::Display for Stage {
@@ -92,6 +106,8 @@ impl Told {
 impl Stages for Told {
     fn begin(&self, stage: Stage, done: u64, total: u64) {
         Logged.begin(stage, done, total);
+        let known = Some(total).filter(|total| *total > 0);
+        self.notices.reach(Reached { stage: stage.to_string(), unit: stage.unit(), done, total: known });
         self.notices.say(match (done, total) {
             (_, 0) => stage.to_string(),
             (0, total) => format!("{stage}: {total}"),
@@ -103,6 +119,7 @@ impl Stages for Told {
     }
 
     fn advance(&self, done: u64) {
+        self.notices.advance(done);
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(running) = running.as_mut() else { return };
         running.done += done;

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast;
 
 use super::conversation::Conversation;
 use super::grammar::{fold, table_name};
+use super::notices::Reached;
 use crate::search::definition::{IndexDefinition, IndexKind, VectorOptions};
 use crate::search::upkeep;
 use crate::{Error, ErrorKind, Result};
@@ -31,6 +32,7 @@ pub(crate) async fn create(session: &Arc<Conversation>, create: &ast::CreateInde
     let name = index.definition.name.clone();
     let (notices, shown, told) = (session.notices().clone(), name.clone(), AtomicU64::new(0));
     let progress = move |done: u64, total: u64| {
+        notices.reach(Reached { stage: format!("building {shown}"), unit: "rows", done, total: Some(total) });
         let share = (done * 100).checked_div(total).unwrap_or(0);
         if share >= told.load(Ordering::Relaxed) + STEP {
             told.store(share, Ordering::Relaxed);

@@ -63,7 +63,7 @@ pub use call::{Parameter, Procedure};
 pub(crate) use command::Command;
 pub use lateral::FunctionParameter;
 pub use literal::text_literal;
-pub use notices::{Listener, Notices};
+pub use notices::{Listener, Notices, Reached};
 pub(crate) use prepared::Cached;
 pub use repeated::RepeatedQuery;
 pub use session::Session;

@@ -7,7 +7,7 @@ use datafusion::common::ScalarValue;
 use futures::future::BoxFuture;
 
 use super::conversation::Conversation;
-use super::notices::Listener;
+use super::notices::{Listener, Reached};
 use super::parse;
 use crate::engine::{SessionOptions, Shared};
 use crate::erased::Erased;
@@ -78,6 +78,11 @@ impl Session {
     /// Hears what statements say while they run, from now on.
     pub fn listen(&self) -> Listener {
         self.inner.notices().listen()
+    }
+
+    /// How far the session's last long statement came (a procedure, the build of an index); none before the first.
+    pub fn reached(&self) -> Option<Reached> {
+        self.inner.notices().reached()
     }
 
     /// Where the session stands between `BEGIN` and `COMMIT`.
