@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod config;
 pub mod http;
+mod intake;
 mod json;
 pub mod pg;
 pub mod telemetry;

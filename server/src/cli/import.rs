@@ -1,15 +1,15 @@
 //! `latentdb import`: data into the database.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use latentdb_datasets::Progress;
-use latentdb_datasets::neuronpedia::{self, ImportOptions, SourceReport};
+use latentdb_datasets::neuronpedia::{self, ImportOptions};
 
 use super::database::{self, Purpose};
 use super::progress::Shown;
-use super::{CliResult, Global, home_directory, interruptible, print_notice};
+use super::{CliResult, Global, interruptible, print_notice};
+use crate::intake;
 
 /// A Neuronpedia export.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> CliResult {
         replace: args.replace,
         allow_gaps: args.allow_gaps,
         threads: global.threads,
-        state_directory: state_directory(&database::location(global)?),
+        state_directory: intake::state_directory(&database::location(global)?),
     };
     let progress: Arc<dyn Progress> = Arc::new(Shown::on_stderr());
     let work = neuronpedia::import(&engine, &args.location, options, Arc::clone(&progress));
@@ -51,34 +51,10 @@ pub(super) async fn run(global: &Global, args: ImportArgs) -> CliResult {
     drop(progress);
     engine.close().await?;
     for source in &outcome?.sources {
-        println!("{}", describe(source));
+        println!("{}", intake::describe_import(source));
         for (key, times) in &source.unknown_keys {
             print_notice(&format!("{}: passed over {key}, {times} times", source.address));
         }
     }
     Ok(())
-}
-
-/// Where an import notes what it has finished: in a local database itself, else among the user's files.
-fn state_directory(location: &str) -> Option<PathBuf> {
-    if !location.contains("://") {
-        return Some(PathBuf::from(location).join("_staging"));
-    }
-    let name: String = location.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    Some(home_directory()?.join(".local/state/latentdb").join(name))
-}
-
-fn describe(source: &SourceReport) -> String {
-    let rows: Vec<_> = source.rows.iter().map(|(table, rows)| format!("{rows} {table}")).collect();
-    let resumed = match source.resumed_files {
-        0 => String::new(),
-        files => format!(", {files} of them read by an interrupted import"),
-    };
-    format!(
-        "{}: {} from {} files{resumed} in {:.1} s",
-        source.address,
-        rows.join(", "),
-        source.files,
-        source.elapsed.as_secs_f64()
-    )
 }

@@ -265,6 +265,6 @@ async fn interruptible<T>(work: impl Future<Output = Result<T, Error>>) -> Resul
 }
 
 /// Where a person's own files go; `None` if the system does not tell.
-fn home_directory() -> Option<PathBuf> {
+pub(crate) fn home_directory() -> Option<PathBuf> {
     std::env::home_dir().filter(|path| !path.as_os_str().is_empty())
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
-use latentdb_datasets::registry::Registry;
-use latentdb_engine::{Error, ErrorKind, SessionOptions};
+use latentdb_engine::SessionOptions;
 use latentdb_udfs::{Downloads, Location, add_lens, add_model};
 
 use super::database::{self, Purpose};
@@ -12,6 +11,7 @@ use super::format::OutputFormat;
 use super::progress::Shown;
 use super::statements::Printer;
 use super::{CliResult, Global, interruptible};
+use crate::intake;
 
 /// What to do with models.
 #[derive(Debug, Subcommand)]
@@ -73,17 +73,13 @@ pub(super) async fn run(global: &Global, action: ModelAction) -> CliResult {
 }
 
 async fn add(global: &Global, id: &str, from: Option<&str>) -> CliResult {
-    let location: Location = match from {
-        Some(from) => from.parse()?,
-        None => known(id)?.parse()?,
-    };
+    let location = intake::model_location(id, from)?;
     let engine = database::open(global, Purpose::Write).await?;
     let shown: Arc<dyn Downloads> = Arc::new(Shown::on_stderr());
     let added = interruptible(add_model(&engine, id, &location, &shown)).await;
     drop(shown);
     engine.close().await?;
-    let config = added?.config;
-    println!("{id}: {}, {} layers of width {}", config.family, config.n_layers, config.d_model);
+    println!("{}", intake::describe_model(id, &added?));
     Ok(())
 }
 
@@ -98,14 +94,6 @@ async fn lens(global: &Global, model: &str, from: &str) -> CliResult {
     let prompts = added.n_prompts.map_or(String::new(), |count| format!(", averaged over {count} prompts"));
     println!("{model}: Jacobians of {} layers{prompts}", added.layers.len());
     Ok(())
-}
-
-/// Where the model that is known as `id` is.
-fn known(id: &str) -> Result<String, Error> {
-    Registry::open()?.model(id).ok_or_else(|| {
-        Error::new(ErrorKind::UndefinedObject, format!("no model is known as {id}"))
-            .with_hint(format!("say where it is: latentdb model add {id} DIR, or hf:ORG/REPO"))
-    })
 }
 
 /// Prints what a query gives.

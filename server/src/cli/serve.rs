@@ -18,6 +18,7 @@ use super::stop_signals::StopSignals;
 use super::{CliResult, Failure, Global, database};
 use crate::config::{ConfigFile, DEFAULT_HTTP, DEFAULT_PG, parse_bytes};
 use crate::http::{self, HttpOptions, RequestLimits};
+use crate::intake;
 use crate::pg::{self, PgOptions};
 use crate::telemetry;
 
@@ -148,6 +149,8 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> CliResult {
             require_key: settings.require_key,
             max_body_bytes: settings.max_body_bytes,
             limits: settings.limits,
+            state_directory: intake::state_directory(&settings.location),
+            import_threads: settings.engine.threads,
             models: Some(models.clone()),
             metrics,
         };

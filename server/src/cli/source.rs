@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use latentdb_datasets::registry::{PublicSource, Registry};
-use latentdb_engine::{Error, ErrorKind};
-use latentdb_udfs::{Downloads, Location, SourceHints, add_source};
+use latentdb_udfs::{Downloads, SourceHints, add_source};
 
 use super::database::{self, Purpose};
 use super::format::OutputFormat;
 use super::progress::Shown;
 use super::{CliResult, Global, interruptible, model, print_notice};
+use crate::intake;
 
 /// What to do with sources.
 #[derive(Debug, Subcommand)]
@@ -67,9 +67,6 @@ Examples:
 const LIST: &str = "\
 SELECT model_id, source_id, architecture, d_sae, hook_point, weights_uri FROM sources ORDER BY model_id, layer, source_id";
 
-/// What a name in SAELens' list starts with.
-const SAELENS: &str = "saelens:";
-
 pub(super) async fn run(global: &Global, action: SourceAction) -> CliResult {
     match action {
         SourceAction::Add { address, from, hints } => {
@@ -81,39 +78,14 @@ pub(super) async fn run(global: &Global, action: SourceAction) -> CliResult {
 }
 
 async fn add(global: &Global, address: &str, from: Option<&str>, hints: SourceHints) -> CliResult {
-    let (location, hints) = place(address, from, hints)?;
+    let (location, hints) = intake::source_location(address, from, hints)?;
     let engine = database::open(global, Purpose::Write).await?;
     let shown: Arc<dyn Downloads> = Arc::new(Shown::on_stderr());
     let added = interruptible(add_source(&engine, address, &location, hints, &shown)).await;
     drop(shown);
     engine.close().await?;
-    let config = added?.config;
-    println!("{address}: {}, {} features at {}", config.architecture, config.d_sae, config.point);
+    println!("{}", intake::describe_source(address, &added?));
     Ok(())
-}
-
-/// Where the source is, and what is known of how it is read; hints that were given win.
-fn place(address: &str, from: Option<&str>, hints: SourceHints) -> Result<(Location, SourceHints), Error> {
-    let name = match from {
-        Some(from) => from.strip_prefix(SAELENS),
-        None if address.contains('/') => Some(address),
-        None => Some(""),
-    };
-    match (name, from) {
-        (Some(name), _) => {
-            let public = Registry::open()?.source(name).ok_or_else(|| unknown(address, name))?;
-            Ok((public.location.parse()?, hints.over(public.hints)))
-        }
-        (None, from) => Ok((from.unwrap_or_default().parse()?, hints)),
-    }
-}
-
-fn unknown(address: &str, name: &str) -> Error {
-    let (model, _) = address.split_once('/').unwrap_or((address, ""));
-    Error::new(ErrorKind::UndefinedObject, format!("no published source is known as {name:?}")).with_hint(format!(
-        "latentdb source find {model} lists those that are; for one of your own, say where it is: \
-         latentdb source add MODEL/SOURCE DIR, or hf:ORG/REPO/PATH"
-    ))
 }
 
 fn find(words: &[String], limit: usize) -> CliResult {
@@ -131,7 +103,7 @@ fn find(words: &[String], limit: usize) -> CliResult {
 
 /// A published source on a line of its own: what to add, its L0, where it is.
 fn line(source: &PublicSource) -> String {
-    let name = source.neuronpedia.clone().unwrap_or_else(|| format!("{SAELENS}{}", source.name()));
+    let name = source.neuronpedia.clone().unwrap_or_else(|| format!("{}{}", intake::SAELENS, source.name()));
     let l0 = source.l0.map_or_else(String::new, |l0| format!("  L0 {l0:.0}"));
     format!("{name}  {}{l0}", source.location)
 }

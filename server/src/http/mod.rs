@@ -14,6 +14,7 @@ mod generation;
 mod health;
 mod host;
 mod inference;
+mod jobs;
 mod listener;
 mod negotiate;
 mod openapi;
@@ -26,6 +27,7 @@ mod stream;
 mod vectors;
 
 use std::any::Any;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -61,6 +63,10 @@ pub struct HttpOptions {
     pub max_body_bytes: usize,
     /// What a request may ask for.
     pub limits: RequestLimits,
+    /// Where imports that are run as jobs note what they have finished.
+    pub state_directory: Option<PathBuf>,
+    /// Threads that such an import reads with; one per core if it is not said.
+    pub import_threads: Option<usize>,
     /// Who generates texts; without, the endpoints that do say so.
     pub models: Option<Models>,
     /// Where `/metrics` reads from.
@@ -83,6 +89,7 @@ struct App {
     gate: access::Gate,
     features: feature::FeatureReader,
     inference: inference::Inference,
+    jobs: jobs::Jobs,
     models: Option<Models>,
     limits: RequestLimits,
     metrics: PrometheusHandle,
@@ -103,23 +110,25 @@ pub async fn serve(
         gate: access::Gate::new(engine.clone(), on_loopback, options.require_key),
         features: feature::FeatureReader::new(&engine),
         inference: inference::Inference::new(&engine),
+        jobs: jobs::Jobs::new(engine.clone(), options.state_directory, options.import_threads),
         models: options.models,
         limits: options.limits,
         metrics: options.metrics,
         engine,
     });
     generation::sweep_runs(&app, &shutdown);
-    let mut router = router(app, options.max_body_bytes);
+    let mut router = router(Arc::clone(&app), options.max_body_bytes);
     if !on_loopback {
         // On the same machine, compressing costs more than the bytes it saves.
         router = router.layer(CompressionLayer::new());
     }
     let service = NormalizePathLayer::trim_trailing_slash().layer(router);
     let incoming = listener::Incoming::new(listener, options.tls, shutdown.clone());
-    axum::serve(incoming, ServiceExt::<Request>::into_make_service(service))
+    let served = axum::serve(incoming, ServiceExt::<Request>::into_make_service(service))
         .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await
-        .map_err(|error| Error::new(ErrorKind::Io, format!("the HTTP server on {address} stopped: {error}")))
+        .await;
+    app.jobs.stop().await;
+    served.map_err(|error| Error::new(ErrorKind::Io, format!("the HTTP server on {address} stopped: {error}")))
 }
 
 /// Routes with their descriptions.
@@ -133,6 +142,7 @@ fn routes(guard: impl FnOnce(Routes) -> Routes) -> Routes {
         .routes(routes!(feature::get_feature).layer(readable_anywhere))
         .routes(routes!(sql::post_sql))
         .merge(inference::routes())
+        .merge(jobs::routes())
         .merge(explanations::routes())
         .merge(generation::routes())
         .merge(vectors::routes());

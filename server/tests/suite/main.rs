@@ -6,6 +6,7 @@ mod fake_hub;
 mod harness;
 mod http;
 mod hub;
+mod jobs;
 mod layering;
 mod models;
 mod pages;

@@ -44,6 +44,7 @@ use super::generation::OpenAiErrorBody;
         (name = "Lenses", description = "What every layer of a model says of a text"),
         (name = "Vectors", description = "Steering vectors of one's own"),
         (name = "Completions", description = "OpenAI's API, with steering"),
+        (name = "Jobs", description = "Long work that goes on while nobody waits for it"),
         (name = "Server", description = "Health, metrics, and this document"),
     ),
 )]
