@@ -123,6 +123,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/lens/prompt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Reads a prompt, and what the model writes after it, under the logit lens or the Jacobian lens. */
+        post: operations["readUnderLens"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/search-all": {
         parameters: {
             query?: never;
@@ -202,6 +219,40 @@ export interface paths {
         put?: never;
         /** A run as it was answered, with what was asked beside it. */
         post: operations["loadSteering"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/steer-logits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Shifts features of transcoders at chosen positions, and shows the likeliest tokens before and after. */
+        post: operations["steerLogits"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/steer/presets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lists what a page of steering can begin with: features that are well explained, and the caller's vectors. */
+        post: operations["listSteeringPresets"];
         delete?: never;
         options?: never;
         head?: never;
@@ -378,6 +429,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The jobs since the server started, newest first. */
+        get: operations["jobs"];
+        put?: never;
+        /** Starts a job: a statement that takes long, an import, a model or a source to add. */
+        post: operations["startJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How a job stands. */
+        get: operations["job"];
+        put?: never;
+        post?: never;
+        /** Cancels a job, if it is running. */
+        delete: operations["cancelJob"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Starts a job again that failed or was cancelled. Imports and generated dashboards go on where they stopped. */
+        post: operations["resumeJob"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models": {
         parameters: {
             query?: never;
@@ -485,6 +589,8 @@ export interface components {
         /** @description What the model says. */
         AnswerMessage: {
             content: string;
+            /** @description What the model thought before, if it was asked to think. */
+            reasoning_content?: string | null;
             refusal?: string | null;
             /** @example assistant */
             role: string;
@@ -559,6 +665,9 @@ export interface components {
         };
         /** @description `POST /v1/chat/completions`. */
         ChatRequest: components["schemas"]["CompletionSettings"] & {
+            chat_template_kwargs?: components["schemas"]["TemplateVariables"];
+            /** @description Not OpenAI's: whether the model thinks before it answers. Other servers take it among the template's variables. */
+            enable_thinking?: boolean | null;
             logprobs?: boolean | null;
             max_completion_tokens?: number | null;
             max_tokens?: number | null;
@@ -864,6 +973,85 @@ export interface components {
         };
         /** @description A feature's number, which Neuronpedia's clients send as text. */
         Index: string | number;
+        /** @description A job as its caller sees it. */
+        Job: {
+            error?: components["schemas"]["Error"] | null;
+            /** Format: date-time */
+            finished_at?: string | null;
+            id: string;
+            /** @example import */
+            kind: string;
+            progress: components["schemas"]["JobProgress"];
+            /** Format: date-time */
+            started_at: string;
+            state: components["schemas"]["JobState"];
+            /** @description What it does, on one line. */
+            title: string;
+        };
+        /** @description How far a job is. */
+        JobProgress: {
+            /**
+             * Format: int64
+             * @description What is done of the part that is under way.
+             */
+            done: number;
+            /**
+             * @description The part that is under way; of a job that is done, what came of it.
+             * @example running the model
+             */
+            message: string;
+            /**
+             * Format: int64
+             * @description How much that part is; null where nobody knows.
+             */
+            total?: number | null;
+            /**
+             * @description What is counted.
+             * @example prompts
+             */
+            unit: string;
+        };
+        /** @description What is to be done. */
+        JobRequest: {
+            /** @enum {string} */
+            kind: "statement";
+            /** @example CALL layout_features('docs-3m', '3-res') */
+            sql: string;
+        } | {
+            /**
+             * @description A directory of the server's machine, or an HTTP(S) listing: one source, a model, or all of v1.
+             * @example https://neuronpedia-datasets.s3.us-east-1.amazonaws.com/v1/gpt2-small/10-res-jb
+             */
+            from: string;
+            /** @enum {string} */
+            kind: "import";
+            /** @description Replace sources that are in the database already. */
+            replace?: boolean;
+        } | {
+            /** @example gpt2-small */
+            id: string;
+            /** @enum {string} */
+            kind: "model";
+            /** @description A directory of the server's machine, or `hf:ORG/REPO[@REVISION]`; well-known models need none. */
+            path?: string | null;
+        } | {
+            /** @example 10-res-jb */
+            id: string;
+            /** @enum {string} */
+            kind: "source";
+            /** @example gpt2-small */
+            model: string;
+            /**
+             * @description A folder or file of the server's machine, `hf:ORG/REPO[@REVISION]/PATH`, or `saelens:RELEASE/ID`; those that
+             *     Neuronpedia has need none.
+             */
+            path?: string | null;
+        };
+        /**
+         * @description How a job stands.
+         * @enum {string}
+         */
+        JobState: "running" | "done" | "failed" | "cancelled";
         /** @description Under which id the run is kept. */
         KeptRun: {
             /** @description What `/api/steer-load` restores the run by; null until the run is whole, and where the database takes no writes. */
@@ -871,6 +1059,43 @@ export interface components {
             limit?: string | null;
             /** @description The page that shows the run. */
             shareUrl?: string | null;
+        };
+        /** @description The request, with Neuronpedia's names and defaults. */
+        LensPromptRequest: {
+            cachedTokenIds?: number[];
+            /** @description Turns with `role` and `content`. */
+            chat?: Record<string, never>[] | null;
+            enableThinking?: boolean;
+            filterNonWordTokens?: boolean;
+            /** @description Tokens that are read as they are; nothing is generated then. */
+            inputTokenIds?: number[];
+            layers?: number[];
+            /** @example docs-3m */
+            modelId: string;
+            numCompletionTokens?: number;
+            prependBos?: boolean;
+            preserveThinking?: boolean;
+            /** @example The iterator */
+            prompt?: string | null;
+            /**
+             * Format: int64
+             * @description Not Neuronpedia's: start of the random numbers.
+             */
+            seed?: number | null;
+            steerAblate?: boolean;
+            steerGeneratedTokens?: boolean;
+            steerLayers?: number[];
+            /** Format: float */
+            steerStrength?: number;
+            /** @description Tokens whose directions are steered by, each with `token` and `type`. */
+            steerTokens?: Record<string, never>[];
+            stream?: boolean;
+            swapToken?: Record<string, never> | null;
+            /** Format: float */
+            temperature?: number;
+            topN?: number;
+            /** @description The lenses, `LOGIT_LENS` and `JACOBIAN_LENS`; all that the model has if there are none. */
+            type?: string[];
         };
         /** @description A token that was likely. */
         LikelyToken: {
@@ -907,6 +1132,11 @@ export interface components {
         };
         /** @description A run as it was answered, with what was asked beside it. */
         LoadedRun: components["schemas"]["SteerAnswer"];
+        /** @description A token, and the likeliest ones after it. */
+        LogitsAtToken: {
+            token: string;
+            top_logits: components["schemas"]["TopLogit"][];
+        };
         /** @description A language model */
         Model: {
             /** Format: date-time */
@@ -1043,6 +1273,22 @@ export interface components {
             results: components["schemas"]["FoundExplanation"][];
             resultsCount: number;
         };
+        /** @description What a page of steering can begin with. */
+        Presets: {
+            defaultPrompt: string;
+            /** @description The features of the first preset. */
+            defaultSelectedFeatures: Record<string, never>[];
+            /** @description Each with a `description` and the `features` that it steers by. */
+            featurePresets: Record<string, never>[];
+            /** @description Its `id`, `displayName` and whether it is `instruct`. */
+            model: Record<string, never>;
+            promptPresets: Record<string, never>[];
+        };
+        /** @description Which model. */
+        PresetsRequest: {
+            /** @example docs-3m */
+            modelId: string;
+        };
         /** @description Answers on a list of texts. */
         Results_FeaturesByToken: {
             results: {
@@ -1107,6 +1353,19 @@ export interface components {
             /** @example res */
             sourceSet: string;
             text: components["schemas"]["Texts"];
+        };
+        /** @description A feature of a transcoder: shifted by `delta`, or taken out. */
+        ShiftedFeature: {
+            ablate?: boolean;
+            /** Format: float */
+            delta?: number | null;
+            index: number;
+            layer: number;
+            steer_generated_tokens?: boolean;
+            /** @description Where it is shifted, unless generated tokens are. */
+            steer_position?: number | null;
+            /** @description Where the feature's activation is read, which `delta` is a multiple of. */
+            token_active_position: number;
         };
         /** @description What a feature is said to mean. */
         ShortExplanation: {
@@ -1189,6 +1448,8 @@ export interface components {
         /** @description `POST /api/steer-chat`. */
         SteerChatRequest: components["schemas"]["SteerSettings"] & {
             defaultChatMessages: components["schemas"]["SteerMessage"][];
+            /** @description Not Neuronpedia's: whether the model thinks before it answers. */
+            enable_thinking?: boolean;
             /** @description Whether the special tokens of the prompt are steered too. */
             steer_special_tokens: boolean;
             steeredChatMessages: components["schemas"]["SteerMessage"][];
@@ -1209,9 +1470,40 @@ export interface components {
              */
             strength: number;
         };
+        /** @description Both texts, and what was likely at each of their positions. */
+        SteerLogitsAnswer: {
+            DEFAULT_GENERATION: string;
+            DEFAULT_LOGITS_BY_TOKEN: components["schemas"]["LogitsAtToken"][];
+            STEERED_GENERATION: string;
+            STEERED_LOGITS_BY_TOKEN: components["schemas"]["LogitsAtToken"][];
+        };
+        /** @description What is shifted, and how the text goes on. */
+        SteerLogitsRequest: {
+            features: components["schemas"]["ShiftedFeature"][];
+            /** @description Whether the patterns of attention stay those of the text that is not steered. */
+            freezeAttention?: boolean;
+            /** Format: float */
+            freqPenalty?: number;
+            /** @example docs-3m */
+            modelId: string;
+            /** @description Tokens to generate. */
+            nTokens?: number;
+            /** @example The iterator */
+            prompt: string;
+            /** Format: int64 */
+            seed?: number | null;
+            /** @description The model's only set of transcoders, if it is not given. */
+            sourceSetName?: string | null;
+            /** Format: float */
+            temperature?: number;
+            /** @description Tokens shown at each position, 100 at most. */
+            topK?: number;
+        };
         /** @description One turn of a conversation. */
         SteerMessage: {
             content: string;
+            /** @description What the model thought before it answered, if it was asked to think. */
+            reasoning_content?: string | null;
             /** @example user */
             role: string;
         };
@@ -1263,6 +1555,7 @@ export interface components {
         };
         /** @description What a conversation was steered by. */
         SteeredChatSettings: {
+            enable_thinking: boolean;
             /** Format: float */
             freq_penalty: number;
             n_tokens: number;
@@ -1304,6 +1597,10 @@ export interface components {
         Success: {
             /** @example Success */
             message: string;
+        };
+        /** @description The variables of templates that are known here. */
+        TemplateVariables: {
+            enable_thinking?: boolean | null;
         };
         /** @description A feature's values on a text. */
         TextActivation: components["schemas"]["Attribution"] & {
@@ -1384,6 +1681,14 @@ export interface components {
             prependBos: boolean;
             tokenStrings: string[];
             tokens: number[];
+        };
+        /** @description A likely token. */
+        TopLogit: {
+            /** Format: float */
+            logit: number;
+            /** Format: float */
+            prob: number;
+            token: string;
         };
         /** @description Tokens read and made. */
         Usage: {
@@ -1701,6 +2006,40 @@ export interface operations {
             };
         };
     };
+    readUnderLens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LensPromptRequest"];
+            };
+        };
+        responses: {
+            /** @description Lines `meta`, `prompt`, a `token` for each position, and `done`; without `stream` one object with `meta`, `tokens` and `done` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": string;
+                    "application/json": unknown;
+                };
+            };
+            /** @description A failure; the status says of which kind */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     searchByText: {
         parameters: {
             query?: never;
@@ -1855,6 +2194,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LoadedRun"];
+                };
+            };
+            /** @description A failure; the status says of which kind */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    steerLogits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SteerLogitsRequest"];
+            };
+        };
+        responses: {
+            /** @description Both texts with their likeliest tokens */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SteerLogitsAnswer"];
+                };
+            };
+            /** @description A failure; the status says of which kind */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listSteeringPresets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PresetsRequest"];
+            };
+        };
+        responses: {
+            /** @description The presets */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Presets"];
                 };
             };
             /** @description A failure; the status says of which kind */
@@ -2180,6 +2585,164 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["OpenAiError"];
+                };
+            };
+        };
+    };
+    jobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The jobs */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"][];
+                };
+            };
+            /** @description A failure; the status says of which kind */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    startJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JobRequest"];
+            };
+        };
+        responses: {
+            /** @description The job has started */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description A failure; the status says of which kind */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description A failure; the status says of which kind */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    cancelJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job as it stands now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description A failure; the status says of which kind */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    resumeJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The job */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job has started */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description A failure; the status says of which kind */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
                 };
             };
         };
