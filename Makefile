@@ -82,7 +82,7 @@ test-web: web
 # ---- web app ------------------------------------------------------------------------------------
 
 # Its files become part of the binary, so it is built first, and only if something in web/ is newer.
-WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' -not -path 'web/screenshots/*' 2>/dev/null)
+WEB_SOURCES := $(shell find web -type f -not -path 'web/node_modules/*' -not -path 'web/dist/*' -not -path 'web/screenshots/*' -not -path 'web/tests/*')
 
 web: web/dist/index.html
 
