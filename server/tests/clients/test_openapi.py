@@ -11,7 +11,7 @@ from openapi_spec_validator import validate
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from harness import SAMPLE_DB, Database, Server
+from harness import REPOSITORY, SAMPLE_DB, Database, Server
 from sample import read_sample
 
 TEXT = "The iterator returns None"
@@ -42,6 +42,9 @@ ASKED: dict[str, list[dict | str | None]] = {
     "post /api/explanation/search": [{"modelId": "$model", "layers": ["$source"], "query": "$word", "mode": "words"}],
     "post /api/steer": [STEER],
     "post /api/steer-load": [{"steerOutputId": "$steer"}],
+    "post /api/steer/presets": [{"modelId": "docs-3m"}],
+    "post /api/steer-logits": [{"modelId": "docs-3m", "prompt": TEXT, "features": [], "nTokens": 2, "topK": 2, "temperature": 0}],
+    "post /api/lens/prompt": [{"modelId": "docs-3m", "prompt": TEXT, "topN": 2, "numCompletionTokens": 1, "stream": False}],
     "post /api/vector/new": [VECTOR | {"vector": [0.5] * 192}],
     "post /api/vector/get": [
         {"modelId": "docs-3m", "source": "vectors", "index": "$vector"},
@@ -73,6 +76,7 @@ def described(tmp_path_factory) -> tuple[Server, dict, dict[str, str]]:
     database = Database(tmp_path_factory.mktemp("openapi") / "db")
     database.import_sample()
     database.add_demo_model()
+    database.run("source", "add", "docs-3m/3-tc", str(REPOSITORY / "datasets" / "demo" / "sources" / "3-tc"))
     key = database.run("key", "add").stdout.strip()
     dump = read_sample(SAMPLE_DB)
     explained = dump.explanations[0]
