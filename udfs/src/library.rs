@@ -15,6 +15,7 @@ use latentdb_engine::{
 use latentdb_runtime::lens::JacobianLens;
 use latentdb_runtime::service::{ModelKey, Service, ServiceOptions, SourceKey, Worker};
 use latentdb_runtime::source::Source;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::address::layer_of;
 use crate::arguments::internal;
@@ -51,6 +52,8 @@ struct Inner {
     vectors: UserVectors,
     lenses: Lenses,
     embedder: Embedder,
+    /// Held while explanations are embedded.
+    embedding: Mutex<()>,
 }
 
 const MODEL: &str = "SELECT weights_uri, dtype FROM models WHERE model_id = $1";
@@ -104,6 +107,7 @@ impl Models {
             vectors: UserVectors::new(engine),
             lenses: Lenses::new(engine),
             embedder: Embedder::from_environment(),
+            embedding: Mutex::default(),
         };
         let models = Self { inner: Arc::new(inner) };
         engine.attach_models(Arc::new(models.clone()))?;
@@ -158,6 +162,11 @@ impl Models {
     /// Name of the model that makes them.
     pub(crate) fn embedding_model(&self) -> BoxFuture<'_, Result<String>> {
         Box::pin(self.inner.embedder.identity(&self.inner.hub))
+    }
+
+    /// Waits until nobody embeds explanations: two at once would do the same work, and one's would be refused.
+    pub(crate) fn embedding_turn(&self) -> BoxFuture<'_, MutexGuard<'_, ()>> {
+        Box::pin(self.inner.embedding.lock())
     }
 
     /// Embeds explanations of `engine` as they arrive, until the models are dropped.

@@ -11,13 +11,16 @@ use std::sync::Arc;
 use arrow::array::{AsArray, Int64Array};
 use arrow::datatypes::{DataType, Int64Type};
 use futures::future::BoxFuture;
-use latentdb_engine::{Engine, Outcome, Result, text_literal};
+use latentdb_engine::{Engine, ErrorKind, Outcome, Result, text_literal};
 
 pub(crate) use self::background::keep_up;
 pub(crate) use self::procedure::EmbedExplanations;
 use crate::library::{Models, column, text_at};
 use crate::progress::{Stage, Stages};
 use crate::tables::of_source;
+
+/// How often a source is tried whose explanations others change meanwhile.
+const ATTEMPTS: u32 = 5;
 
 /// What was embedded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +48,25 @@ async fn missing(engine: &Engine, condition: &str) -> Result<Vec<(String, String
     Ok(found)
 }
 
+/// Runs an `UPDATE`, again where others wrote at the same time; how many rows it changed.
+async fn update(engine: &Engine, sql: &str) -> Result<u64> {
+    let session = engine.session("latentdb");
+    let mut changed = 0;
+    for statement in session.parse(sql)? {
+        let mut attempts = 1;
+        let outcome = loop {
+            match Box::pin(session.run(&statement)).await {
+                Err(error) if error.kind() == ErrorKind::Conflict && attempts < ATTEMPTS => attempts += 1,
+                other => break other?,
+            }
+        };
+        if let Outcome::Changed { rows, .. } = outcome {
+            changed += rows;
+        }
+    }
+    Ok(changed)
+}
+
 impl Models {
     /// Embeds the explanations of a model, or of all, that have no vector; those with a vector of another model too if `anew`.
     /// Boxed, because the engine's futures are large, and callers wait within others.
@@ -65,6 +87,7 @@ impl Models {
         anew: bool,
         progress: Arc<dyn Stages>,
     ) -> Result<Vec<Embedded>> {
+        let _turn = self.embedding_turn().await;
         let of_model = model.map_or_else(String::new, |model| format!(" AND model_id = {}", text_literal(model)));
         let without = format!("embedding IS NULL{of_model}");
         if !anew && missing(engine, &without).await?.is_empty() {
@@ -84,13 +107,7 @@ impl Models {
                 "UPDATE explanations SET embedding = embed(description), embedding_model = {name} WHERE {} AND {wanted}",
                 of_source(&model, &source)
             );
-            let session = engine.session("latentdb");
-            let mut explanations = 0;
-            for statement in session.parse(&sql)? {
-                if let Outcome::Changed { rows, .. } = Box::pin(session.run(&statement)).await? {
-                    explanations += rows;
-                }
-            }
+            let explanations = update(engine, &sql).await?;
             progress.advance(count);
             embedded.push(Embedded { model, source, explanations });
         }
