@@ -61,7 +61,15 @@ export async function settled(page: Page): Promise<void> {
 }
 
 export async function screenshot(page: Page, name: string): Promise<void> {
-  await page.screenshot({ path: `${screenshots}/${name}.png`, animations: "disabled" });
+  // The browser itself fails to take one now and then on a machine that is short of memory or time.
+  for (let left = 2; ; left -= 1) {
+    try {
+      await page.screenshot({ path: `${screenshots}/${name}.png`, animations: "disabled" });
+      return;
+    } catch (error) {
+      if (left === 0 || !String(error).includes("Unable to capture screenshot")) throw error;
+    }
+  }
 }
 
 /** Fails on what axe-core calls serious or critical. */
