@@ -121,7 +121,7 @@ describe("the types of the server's routes", () => {
     const answered = await fetch(`${inject("url")}/openapi.json`);
     if (!answered.ok) skip("this server does not describe itself");
     const copy = await readFile(new URL("../../openapi.json", import.meta.url), "utf8");
-    const remedy = "keep the server's /openapi.json as web/openapi.json, and run: npm run api";
+    const remedy = "keep the server's /openapi.json as web/openapi.json";
     expect(JSON.parse(copy), remedy).toEqual(await answered.json());
   });
 });

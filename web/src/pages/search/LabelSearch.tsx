@@ -5,8 +5,6 @@
  * says so then. Filters hide results that came, and say how many.
  */
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { Search } from "lucide-react";
-import { useState } from "react";
 import type { Registry } from "@/api/registry.ts";
 import { type ExplanationHit, type ExplanationMode, type ExplanationPage, searchExplanations } from "@/api/search.ts";
 import { ServerError } from "@/api/error.ts";
@@ -18,6 +16,7 @@ import { formatCosine, formatScore, plural } from "@/lib/format.ts";
 import { inert } from "@/lib/inert.ts";
 import { Hit, RecordExamples } from "./Hit.tsx";
 import css from "./SearchPage.module.css";
+import { WordForm } from "./WordForm.tsx";
 
 const SHORTEST = 3;
 
@@ -36,28 +35,9 @@ export function LabelSearch({ registry }: { readonly registry: Registry }) {
   const set = parameters.get("set") ?? "";
   const chosen = parameters.getAll("source");
   const sources = chosen.length > 0 ? chosen : (model?.sets.find((each) => each.set_id === set)?.sources.map((source) => source.source_id) ?? []);
-  const [text, setText] = useState(query);
-  const [seen, setSeen] = useState(query);
-  if (seen !== query) {
-    setSeen(query);
-    setText(query);
-  }
   return (
     <>
-      <form
-        role="search"
-        className={css.form}
-        onSubmit={(event) => {
-          event.preventDefault();
-          change({ q: text }, { replace: false });
-        }}
-      >
-        <div className={css.query}>
-          <input className="input" type="search" data-search aria-label="Explanation" placeholder="What should the feature be about?" value={text} onChange={(event) => setText(event.target.value)} />
-          <button type="submit" className="button primary" disabled={text.trim().length < SHORTEST}>
-            <Search size={15} aria-hidden /> Search
-          </button>
-        </div>
+      <WordForm label="Explanation" placeholder="What should the feature be about?" shortest={SHORTEST}>
         <div className={css.options}>
           <ModelSelect registry={registry} any="All models" value={model?.model_id ?? ""} onChange={(next) => change({ model: next, set: null, source: null })} />
           {model && <SetSelect model={model} any="All sets" value={set} onChange={(next) => change({ set: next, source: null })} />}
@@ -77,7 +57,7 @@ export function LabelSearch({ registry }: { readonly registry: Registry }) {
           </div>
         </div>
         {model && <SourceChips model={model} set={set} value={chosen} onChange={(next) => change({ source: next })} />}
-      </form>
+      </WordForm>
       {query.trim().length < SHORTEST ? (
         <Empty title="Search what features were explained as">
           <p>By words there are phrases in quotes, OR, NOT, prefix* and fuzzy~.</p>

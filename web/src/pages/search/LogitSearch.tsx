@@ -2,8 +2,6 @@
  * Search by a token that features promote more than any other.
  */
 import { useQuery } from "@tanstack/react-query";
-import { Search } from "lucide-react";
-import { useState } from "react";
 import { select } from "@/api/sql.ts";
 import { useUrlState } from "@/app/urlState.ts";
 import { Empty, ErrorNote, Skeleton } from "@/components/Status.tsx";
@@ -11,11 +9,11 @@ import { formatLogit, plural } from "@/lib/format.ts";
 import { PROMOTES_TOKEN } from "@/queries/features.ts";
 import { Hit } from "./Hit.tsx";
 import css from "./SearchPage.module.css";
+import { WordForm } from "./WordForm.tsx";
 
 export function LogitSearch() {
-  const [parameters, change] = useUrlState();
+  const [parameters] = useUrlState();
   const token = parameters.get("q") ?? "";
-  const [text, setText] = useState(token);
   const { data, error, isFetching, refetch } = useQuery({
     queryKey: ["promotes", token],
     queryFn: ({ signal }) => select(PROMOTES_TOKEN, [token, ` ${token.trimStart()}`], signal),
@@ -23,21 +21,7 @@ export function LogitSearch() {
   });
   return (
     <>
-      <form
-        role="search"
-        className={css.form}
-        onSubmit={(event) => {
-          event.preventDefault();
-          change({ q: text }, { replace: false });
-        }}
-      >
-        <div className={css.query}>
-          <input className="input mono" type="search" data-search aria-label="Token" placeholder="A token, with or without a blank before it" value={text} onChange={(event) => setText(event.target.value)} />
-          <button type="submit" className="button primary" disabled={text === ""}>
-            <Search size={15} aria-hidden /> Search
-          </button>
-        </div>
-      </form>
+      <WordForm label="Token" placeholder="A token, with or without a blank before it" isToken shortest={1} />
       {error ? (
         <ErrorNote error={error} retry={() => void refetch()} />
       ) : token === "" ? (

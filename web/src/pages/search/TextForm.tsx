@@ -2,9 +2,9 @@
  * The form of the searches that run a text through a model: the text, and options below it.
  */
 import { Search } from "lucide-react";
-import { type ReactNode, useState } from "react";
-import { useUrlState } from "@/app/urlState.ts";
+import type { ReactNode } from "react";
 import css from "./SearchPage.module.css";
+import { useSearchText } from "./useSearchText.ts";
 
 interface Props {
   readonly label: string;
@@ -15,9 +15,7 @@ interface Props {
 }
 
 export function TextForm({ label, placeholder, isDisabled, onSubmit, children }: Props) {
-  const [parameters] = useUrlState();
-  const applied = parameters.get("q") ?? "";
-  const [text, setText] = useState(applied);
+  const [text, setText] = useSearchText();
   return (
     <form
       role="search"
