@@ -192,26 +192,13 @@ impl Score {
 
     /// Column and query of a call that has no ranking yet.
     pub(super) fn unbound(&self, call: &Expr) -> Option<(Column, String)> {
-        if self.ranking.is_some() {
-            return None;
-        }
-        let Expr::ScalarFunction(ScalarFunction { args, .. }) = call else { return None };
-        match args.as_slice() {
-            [Expr::Column(column), Expr::Literal(query, _)] => {
-                Some((column.clone(), query.try_as_str().flatten()?.to_owned()))
-            }
-            _ => None,
-        }
+        let (column, query) = self.parts(call).filter(|_| self.ranking.is_none())?;
+        Some((column, query.as_literal()?.try_as_str().flatten()?.to_owned()))
     }
 
     /// Column and ranking of a call that has one.
     pub(super) fn ranked(&self, call: &Expr) -> Option<(Column, Arc<Ranking>)> {
-        let ranking = self.ranking.clone()?;
-        let Expr::ScalarFunction(ScalarFunction { args, .. }) = call else { return None };
-        match args.first() {
-            Some(Expr::Column(column)) => Some((column.clone(), ranking)),
-            _ => None,
-        }
+        Some((self.parts(call)?.0, self.ranking.clone()?))
     }
 
     /// The call `call` with a ranking.
