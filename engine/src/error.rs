@@ -33,6 +33,8 @@ pub enum ErrorKind {
     TypeMismatch,
     /// A value is out of range or malformed: bad input text, a bad option value (22023).
     InvalidValue,
+    /// A number is divided by zero (22012).
+    DivisionByZero,
     /// Input rows are malformed: COPY and import (22P04).
     BadInput,
     /// A constraint is violated: a null in a column that has none, a duplicate key (23000).
@@ -72,6 +74,7 @@ impl ErrorKind {
             Self::Duplicate => "42P07",
             Self::TypeMismatch => "42804",
             Self::InvalidValue => "22023",
+            Self::DivisionByZero => "22012",
             Self::BadInput => "22P04",
             Self::Constraint => "23000",
             Self::Unsupported => "0A000",

@@ -215,7 +215,7 @@ fn distance(left: &str, right: &str) -> usize {
 fn from_arrow(error: ArrowError) -> Error {
     match error {
         ArrowError::ExternalError(inner) => from_external(inner),
-        ArrowError::DivideByZero => Error::new(ErrorKind::InvalidValue, "division by zero"),
+        ArrowError::DivideByZero => Error::new(ErrorKind::DivisionByZero, "division by zero"),
         ArrowError::CastError(message)
         | ArrowError::ParseError(message)
         | ArrowError::ComputeError(message)

@@ -54,6 +54,7 @@ mod transaction;
 mod types;
 mod upkeep;
 mod upsert;
+mod using;
 mod vars;
 mod versions;
 mod views;

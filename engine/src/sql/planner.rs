@@ -109,6 +109,7 @@ impl Planner {
         hints: &[Option<FieldRef>],
     ) -> Result<Planned> {
         searching::rewrite_statement(&mut statement, &|table| self.shared.primary_key(table))?;
+        super::using::name_tables(&mut statement);
         lateral::rewrite_statement(&mut statement, &self.shared.functions)?;
         let pinned = super::versions::pin(self, transaction, &mut statement).await?;
         let state = self.state(transaction, pinned);

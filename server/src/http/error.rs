@@ -121,6 +121,7 @@ pub(super) fn status_of(kind: ErrorKind) -> StatusCode {
         | ErrorKind::Ambiguous
         | ErrorKind::TypeMismatch
         | ErrorKind::InvalidValue
+        | ErrorKind::DivisionByZero
         | ErrorKind::BadInput => StatusCode::BAD_REQUEST,
         ErrorKind::UndefinedTable | ErrorKind::UndefinedObject => StatusCode::NOT_FOUND,
         ErrorKind::Duplicate | ErrorKind::Constraint | ErrorKind::Conflict | ErrorKind::FailedTransaction => {
