@@ -114,6 +114,46 @@ def test_explanations_are_searched_by_words_over_http(sample: Database):
             assert status == 400 and answer["message"], (path, body)
 
 
+def test_explanations_are_filtered_by_density_and_score_before_a_page_is_cut(sample: Database):
+    here = "'tiny-stdlib', '1-res-tiny'"
+    with sample.serve() as server, psycopg.connect(server.dsn, autocommit=True) as connection:
+        features = dict(connection.execute("SELECT index, density FROM features WHERE model_id = 'tiny-stdlib' AND source_id = '1-res-tiny'").fetchall())
+        # Three pages of explanations that fit the query, of features dense and sparse; every third is scored.
+        indexes = [list(features)[number % len(features)] for number in range(60)]
+        rows = [f"('marmot-{number}', {here}, {index}, 'a marmot, number {number}')" for number, index in enumerate(indexes)]
+        connection.execute("INSERT INTO explanations (explanation_id, model_id, source_id, index, description) VALUES " + ", ".join(rows))
+        scores = [f"('s-{number}-{half}', 'marmot-{number}', 'eleuther_fuzz', {number / 100 + half / 10})" for number in range(0, 60, 3) for half in (0, 1)]
+        connection.execute("INSERT INTO explanation_scores (score_id, explanation_id, method, value) VALUES " + ", ".join(scores))
+        bound = sorted(value for value in features.values() if value is not None)[len(features) // 2]
+
+        def found(**filters) -> list[str]:
+            ids, offset = [], 0
+            while offset is not None:
+                body = {"query": "marmot", "mode": "words", "offset": offset, **filters}
+                status, page = post(server, "/api/explanation/search-all", body)
+                assert status == 200, page
+                assert len(page["results"]) == 20 or not page["hasMore"]
+                ids += [result["id"] for result in page["results"]]
+                offset = page.get("nextOffset")
+            return ids
+
+        def named(fits) -> set[str]:
+            return {f"marmot-{number}" for number in range(60) if fits(number)}
+
+        density = lambda number: features[indexes[number]]
+        sparse = named(lambda number: density(number) is not None and density(number) <= bound)
+        dense = named(lambda number: density(number) is not None and density(number) >= bound)
+        scored = named(lambda number: number % 3 == 0 and number / 100 + 0.05 >= 0.3)
+        assert 0 < len(sparse) < 60 and 0 < len(scored) < 20
+        for filters, expected in [({}, named(lambda _: True)), ({"maxDensity": bound}, sparse), ({"minDensity": bound}, dense),
+                                  ({"minScore": 0.3}, scored), ({"maxDensity": bound, "minScore": 0.3}, sparse & scored)]:  # fmt: skip
+            ids = found(**filters)
+            assert len(ids) == len(set(ids)) and set(ids) == expected, filters
+        for filters in [{"maxDensity": 1.5}, {"minDensity": -0.1}, {"minScore": "high"}]:
+            status, answer = post(server, "/api/explanation/search-all", {"query": "marmot", "mode": "words", **filters})
+            assert status in (400, 422) and answer["message"], filters
+
+
 @pytest.mark.skipif("LATENTDB_MINILM" not in os.environ, reason="make test fetches the embedding model and names it")
 def test_explanations_are_searched_by_meaning(tmp_path: Path):
     database = Database(tmp_path / "db", {"LATENTDB_EMBEDDING_MODEL": os.environ["LATENTDB_MINILM"]})
@@ -136,6 +176,11 @@ def test_explanations_are_searched_by_meaning(tmp_path: Path):
             assert status == 200, answer
             assert answer["results"][0]["id"] == "mine-1", answer["results"][:2]
             assert 0 < answer["results"][0]["cosine_similarity"] <= 1
+            status, filtered = post(server, "/api/explanation/search-all", {"query": "cats and hamsters", "mode": mode, "maxDensity": 1})
+            assert status == 200, filtered
+            assert [one["id"] for one in filtered["results"][:1]] == ["mine-1"]
+            status, filtered = post(server, "/api/explanation/search-all", {"query": "cats and hamsters", "mode": mode, "minScore": 1e9})
+            assert status == 200 and filtered["results"] == [], filtered
         body = {"modelId": "tiny-stdlib", "layers": ["1-res-tiny"], "query": "counting"}
         status, answer = post(server, "/api/explanation/search", body)
         assert status == 200 and all(one["layer"] == "1-res-tiny" for one in answer["results"])

@@ -12,6 +12,12 @@ export interface ExplanationScope {
   readonly release: string | null;
 }
 
+/** What features and explanations must be like: shares of tokens, and the mean of an explanation's scores. */
+export interface ExplanationFilters {
+  readonly maxDensity?: number;
+  readonly minScore?: number;
+}
+
 export type ExplanationHit = Schemas["FoundExplanation"];
 export type ExplanationPage = Schemas["Page"];
 
@@ -19,10 +25,11 @@ export function searchExplanations(
   query: string,
   mode: ExplanationMode,
   scope: ExplanationScope,
+  filters: ExplanationFilters,
   offset: number,
   signal?: AbortSignal,
 ): Promise<ExplanationPage> {
-  const asked = { query, mode, offset };
+  const asked = { query, mode, offset, ...filters };
   const options = <Body>(body: Body) => ({ body, signal: signal ?? null });
   const { model, sources, release } = scope;
   if (model !== null && sources.length > 0) return answered(client.POST("/api/explanation/search", options({ ...asked, modelId: model, layers: [...sources] })));

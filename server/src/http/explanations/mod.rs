@@ -4,6 +4,7 @@
 //! well as meanings (`"mode"`).
 
 mod search;
+mod statement;
 
 use std::sync::Arc;
 

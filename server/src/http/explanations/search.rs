@@ -1,4 +1,4 @@
-//! The search itself: by meaning, by words, or both.
+//! The search itself: what is asked, where it is looked for, and how results are told.
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::statement::{Filters, Mode, Statement};
 use crate::http::App;
 use crate::http::error::ApiError;
 use crate::http::openapi::Feature;
@@ -47,17 +48,8 @@ pub(in crate::http) struct Request {
     offset: u32,
     #[serde(default)]
     mode: Mode,
-}
-
-/// By what: by the meanings that an embedding model tells (as Neuronpedia), by words (BM25), or by both.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = ExplanationSearchMode)]
-enum Mode {
-    #[default]
-    Meaning,
-    Words,
-    Both,
+    #[serde(flatten)]
+    filters: Filters,
 }
 
 /// A page of results.
@@ -109,9 +101,22 @@ pub(super) async fn search(
     if request.query.trim().chars().count() < SHORTEST {
         return Err(ApiError::bad_request(format!("query must have at least {SHORTEST} letters")));
     }
+    request.filters.check()?;
     let session = app.engine.session("http");
     let condition = condition(&session, scope, &request).await?;
-    let found = ask(&session, &statement(&session, &request, &condition).await?).await?;
+    let embedding_model = match request.mode {
+        Mode::Words => String::new(),
+        Mode::Meaning | Mode::Both => embedding_model(&session).await?,
+    };
+    let statement = Statement {
+        query: &request.query,
+        condition: &condition,
+        filters: &request.filters,
+        embedding_model: &embedding_model,
+        limit: PAGE + 1,
+        offset: request.offset as usize,
+    };
+    let found = ask(&session, &statement.by(request.mode)).await?;
     let mut results = Vec::with_capacity(PAGE);
     for row in found.iter().take(PAGE) {
         results.push(result(app, row).await?);
@@ -156,44 +161,6 @@ async fn condition(session: &Session, scope: Scope, request: &Request) -> Result
             format!("model_id || '/' || source_id IN ({})", pairs.join(", "))
         }
     })
-}
-
-/// The statement of a page, and one result more.
-async fn statement(session: &Session, request: &Request, condition: &str) -> Result<String, ApiError> {
-    let query = text_literal(&request.query);
-    let (limit, offset) = (PAGE + 1, request.offset);
-    let columns = "explanation_id, model_id, source_id, index, description, explainer_model, method";
-    let page = format!("LIMIT {limit} OFFSET {offset}");
-    let words = format!(
-        "SELECT {columns}, bm25(description) AS score, NULL::double precision AS similarity FROM explanations \
-         WHERE {condition} AND description @@ {query} ORDER BY bm25(description) DESC, explanation_id {page}"
-    );
-    if request.mode == Mode::Words {
-        return Ok(words);
-    }
-    let model = embedding_model(session).await?;
-    let model = text_literal(&model);
-    if request.mode == Mode::Meaning {
-        return Ok(format!(
-            "SELECT {columns}, NULL::real AS score, 1 - (embedding <=> embed({query})) AS similarity FROM explanations \
-             WHERE {condition} AND embedding_model = {model} ORDER BY embedding <=> embed({query}) {page}"
-        ));
-    }
-    let merged = offset as usize + limit + 60;
-    Ok(format!(
-        "SELECT e.explanation_id, e.model_id, e.source_id, e.index, e.description, e.explainer_model, e.method, f.score, \
-         f.similarity FROM (\
-           SELECT explanation_id, sum(1.0 / (60 + place)) AS score, max(similarity) AS similarity FROM (\
-             SELECT explanation_id, NULL::double precision AS similarity, row_number() OVER (ORDER BY score DESC) AS place \
-             FROM (SELECT explanation_id, bm25(description) AS score FROM explanations \
-                   WHERE {condition} AND description @@ {query} ORDER BY bm25(description) DESC LIMIT {merged}) AS w \
-             UNION ALL \
-             SELECT explanation_id, 1 - distance AS similarity, row_number() OVER (ORDER BY distance) AS place \
-             FROM (SELECT explanation_id, embedding <=> embed({query}) AS distance FROM explanations \
-                   WHERE {condition} AND embedding_model = {model} ORDER BY embedding <=> embed({query}) LIMIT {merged}) AS m\
-           ) AS ranked GROUP BY explanation_id) AS f \
-         JOIN explanations AS e USING (explanation_id) ORDER BY f.score DESC, e.explanation_id {page}"
-    ))
 }
 
 /// The model whose embeddings can be compared with the query's.

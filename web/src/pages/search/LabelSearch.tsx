@@ -2,16 +2,17 @@
  * Search by explanation: by meaning, by words, or by both; over everything, a model, or some sources.
  *
  * Where nothing was chosen it goes by meaning, and by words if this server cannot embed a query; it
- * says so then. Filters hide results that came, and say how many.
+ * says so then.
  */
 import { useInfiniteQuery } from "@tanstack/react-query";
 import type { Registry } from "@/api/registry.ts";
-import { type ExplanationHit, type ExplanationMode, type ExplanationPage, searchExplanations } from "@/api/search.ts";
+import { type ExplanationFilters, type ExplanationHit, type ExplanationMode, type ExplanationPage, searchExplanations } from "@/api/search.ts";
 import { ServerError } from "@/api/error.ts";
 import { numberOf, useUrlState } from "@/app/urlState.ts";
 import { ModelSelect, SetSelect, SourceChips } from "@/components/ScopePicker.tsx";
 import { Segments } from "@/components/Segments.tsx";
 import { Empty, ErrorNote, Reason, Skeleton } from "@/components/Status.tsx";
+import { TypedField } from "@/components/TypedField.tsx";
 import { formatCosine, formatScore, plural } from "@/lib/format.ts";
 import { inert } from "@/lib/inert.ts";
 import { Hit, RecordExamples } from "./Hit.tsx";
@@ -41,8 +42,8 @@ export function LabelSearch({ registry }: { readonly registry: Registry }) {
         <div className={css.options}>
           <ModelSelect registry={registry} any="All models" value={model?.model_id ?? ""} onChange={(next) => change({ model: next, set: null, source: null })} />
           {model && <SetSelect model={model} any="All sets" value={set} onChange={(next) => change({ set: next, source: null })} />}
-          <Limit name="dmax" label="Density to, %" />
-          <Limit name="smin" label="Score from" />
+          <TypedField name="dmax" label="Density to, %" isNumber />
+          <TypedField name="smin" label="Score from" isNumber />
           <div className={css.pair}>
           <Segments
             name="How to compare"
@@ -69,16 +70,6 @@ export function LabelSearch({ registry }: { readonly registry: Registry }) {
   );
 }
 
-function Limit({ name, label }: { readonly name: string; readonly label: string }) {
-  const [parameters, change] = useUrlState();
-  return (
-    <label className="field">
-      <span>{label}</span>
-      <input className="input" inputMode="decimal" placeholder="any" value={parameters.get(name) ?? ""} onChange={(event) => change({ [name]: event.target.value })} />
-    </label>
-  );
-}
-
 interface ResultsProps {
   readonly query: string;
   readonly by: ExplanationMode | null;
@@ -88,19 +79,16 @@ interface ResultsProps {
 
 function Results({ query, by, model, sources }: ResultsProps) {
   const [parameters, change] = useUrlState();
+  const filters = filtersOf(parameters);
   const { data, error, isPending, isFetching, hasNextPage, fetchNextPage, refetch } = useInfiniteQuery({
-    queryKey: ["explanations", query, by, model, sources],
-    queryFn: ({ pageParam, signal }) => searched(query, by, { model, sources, release: null }, pageParam, signal),
+    queryKey: ["explanations", query, by, model, sources, filters],
+    queryFn: ({ pageParam, signal }) => searched({ query, by, scope: { model, sources, release: null }, filters }, pageParam, signal),
     initialPageParam: 0,
     getNextPageParam: (last) => (last.hasMore ? last.nextOffset : undefined),
   });
   if (error) return <ErrorNote error={error} retry={() => void refetch()} />;
   if (isPending) return <Skeleton lines={8} height={26} />;
-  const densest = numberOf(parameters, "dmax");
-  const leastScore = numberOf(parameters, "smin");
   const hits = data.pages.flatMap((page) => page.results);
-  const shown = hits.filter((hit) => passes(hit, densest, leastScore));
-  const hidden = hits.length - shown.length;
   const first = data.pages[0];
   return (
     <section aria-label="Results" aria-busy={isFetching}>
@@ -111,14 +99,17 @@ function Results({ query, by, model, sources }: ResultsProps) {
       )}
       <p className={css.status} aria-live="polite">
         <span>
-          {hits.length === 0 ? "Nothing found" : plural(shown.length, "explanation")}
+          {hits.length === 0 ? "Nothing found" : plural(hits.length, "explanation")}
           {hasNextPage && " so far"}
-          {hidden > 0 && `, ${hidden} hidden by the filters`}
         </span>
       </p>
       {hits.length === 0 ? (
         <Empty title="No explanation fits">
-          {first?.by === "meaning" ? (
+          {Object.keys(filters).length > 0 ? (
+            <button type="button" className="button" onClick={() => change({ dmax: null, smin: null })}>
+              Search without the filters
+            </button>
+          ) : first?.by === "meaning" ? (
             <button type="button" className="button" onClick={() => change({ by: "words" })}>
               Search by words
             </button>
@@ -128,7 +119,7 @@ function Results({ query, by, model, sources }: ResultsProps) {
         </Empty>
       ) : (
         <ul className={css.hits}>
-          {shown.map((hit) => (
+          {hits.map((hit) => (
             <ExplanationRow key={hit.id} hit={hit} />
           ))}
         </ul>
@@ -173,23 +164,31 @@ function scoreOf(hit: ExplanationHit): number | null {
   return scores.length === 0 ? null : scores.reduce((sum, value) => sum + value, 0) / scores.length;
 }
 
-function passes(hit: ExplanationHit, densest: number | null, leastScore: number | null): boolean {
-  const density = hit.neuron?.frac_nonzero ?? null;
-  if (densest !== null && density !== null && density * 100 > densest) return false;
-  return leastScore === null || (scoreOf(hit) ?? -1) * 100 >= leastScore;
+/** The filters as the server takes them; they stand in the address in percent. */
+function filtersOf(parameters: URLSearchParams): ExplanationFilters {
+  const [densest, leastScore] = [numberOf(parameters, "dmax"), numberOf(parameters, "smin")];
+  return {
+    ...(densest !== null && { maxDensity: Math.min(Math.max(densest / 100, 0), 1) }),
+    ...(leastScore !== null && { minScore: leastScore / 100 }),
+  };
 }
 
-type Scope = Parameters<typeof searchExplanations>[2];
+interface Search {
+  readonly query: string;
+  readonly by: ExplanationMode | null;
+  readonly scope: Parameters<typeof searchExplanations>[2];
+  readonly filters: ExplanationFilters;
+}
 
 /** A page by what was asked; where nothing was, by meaning, or by words if meanings cannot be compared. */
-async function searched(query: string, by: ExplanationMode | null, scope: Scope, offset: number, signal: AbortSignal): Promise<Found> {
-  if (by !== null) return { ...(await searchExplanations(query, by, scope, offset, signal)), by, whyWords: null };
+async function searched({ query, by, scope, filters }: Search, offset: number, signal: AbortSignal): Promise<Found> {
+  if (by !== null) return { ...(await searchExplanations(query, by, scope, filters, offset, signal)), by, whyWords: null };
   try {
-    return { ...(await searchExplanations(query, "meaning", scope, offset, signal)), by: "meaning", whyWords: null };
+    return { ...(await searchExplanations(query, "meaning", scope, filters, offset, signal)), by: "meaning", whyWords: null };
   } catch (error) {
     // Only a server that lacks the embedding model is asked again.
     if (!(error instanceof ServerError) || error.status === 400 || error.status === 0) throw error;
-    const page = await searchExplanations(query, "words", scope, offset, signal);
+    const page = await searchExplanations(query, "words", scope, filters, offset, signal);
     return { ...page, by: "words", whyWords: error.message };
   }
 }

@@ -3,12 +3,10 @@
  * explained.
  */
 import { ListFilter, X } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { useUrlState } from "@/app/urlState.ts";
+import { TypedField } from "@/components/TypedField.tsx";
 import css from "./FilterBar.module.css";
-
-/** How long after the last letter the filter applies. */
-const PAUSE = 250;
 
 export function FilterBar({ children }: { readonly children: React.ReactNode }) {
   const [parameters, change] = useUrlState();
@@ -17,7 +15,7 @@ export function FilterBar({ children }: { readonly children: React.ReactNode }) 
   return (
     <div className={css.bar} role="search">
       <div className={css.line}>
-        <TypedField name="q" label="Words in the label, or a promoted token" placeholder="Filter by label or promoted token" isSearch />
+        <TypedField name="q" label="Words in the label, or a promoted token" placeholder="Filter by label or promoted token" searchClass={css.search} />
         <button type="button" className="button" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
           <ListFilter size={14} aria-hidden /> Filters{active.length > 0 && ` (${active.length})`}
         </button>
@@ -43,43 +41,6 @@ export function FilterBar({ children }: { readonly children: React.ReactNode }) 
         </div>
       )}
     </div>
-  );
-}
-
-interface FieldProps {
-  readonly name: string;
-  readonly label: string;
-  readonly placeholder?: string;
-  readonly isNumber?: boolean;
-  readonly isSearch?: boolean;
-}
-
-/** A field whose value goes to the address a moment after the last letter. */
-function TypedField({ name, label, placeholder, isNumber = false, isSearch = false }: FieldProps) {
-  const [parameters, change] = useUrlState();
-  const applied = parameters.get(name) ?? "";
-  const [text, setText] = useState(applied);
-  const [seen, setSeen] = useState(applied);
-  if (seen !== applied) {
-    setSeen(applied);
-    setText(applied);
-  }
-  useEffect(() => {
-    if (text === applied) return;
-    const timer = setTimeout(() => change({ [name]: text }), PAUSE);
-    return () => clearTimeout(timer);
-  }, [text, applied, change, name]);
-  return (
-    <label className={isSearch ? css.search : "field"}>
-      <span className={isSearch ? "visually-hidden" : undefined}>{label}</span>
-      <input
-        className="input"
-        {...(isSearch ? { "data-search": true, type: "search" } : { inputMode: isNumber ? ("decimal" as const) : ("text" as const) })}
-        placeholder={placeholder ?? "any"}
-        value={text}
-        onChange={(event) => setText(event.target.value)}
-      />
-    </label>
   );
 }
 
