@@ -14,10 +14,12 @@ pub(super) enum Format {
     Ndjson,
     /// An Arrow IPC stream.
     Arrow,
+    /// A Parquet file.
+    Parquet,
 }
 
 impl Format {
-    const ALL: [Self; 3] = [Self::Json, Self::Ndjson, Self::Arrow];
+    const ALL: [Self; 4] = [Self::Json, Self::Ndjson, Self::Arrow, Self::Parquet];
 
     /// The media type of an answer in this format.
     pub(super) fn media_type(self) -> &'static str {
@@ -25,6 +27,7 @@ impl Format {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
             Self::Arrow => "application/vnd.apache.arrow.stream",
+            Self::Parquet => "application/vnd.apache.parquet",
         }
     }
 

@@ -55,7 +55,7 @@ pub(super) struct Done {
 
 /// Runs one statement.
 ///
-/// `Accept` chooses the form of the rows: JSON, one object a line, or an Arrow IPC stream. They are sent as they are
+/// `Accept` chooses the form of the rows: JSON, one object a line, an Arrow IPC stream, or a Parquet file. They are sent as they are
 /// produced; closing the connection stops the statement.
 #[utoipa::path(
     post, path = "/v1/sql", tag = "SQL", operation_id = "sql",
@@ -65,6 +65,7 @@ pub(super) struct Done {
             (SqlAnswer = "application/json"),
             (String = "application/x-ndjson"),
             (String = "application/vnd.apache.arrow.stream"),
+            (String = "application/vnd.apache.parquet"),
         )),
         ApiError,
     )

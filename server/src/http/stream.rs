@@ -4,8 +4,10 @@
 //! body says so and the connection is then cut, so that nobody can take what came for all there was:
 //! - JSON: an `error` member is begun in place of further rows and the document is left unclosed;
 //! - NDJSON: the last line is `{"error": {…}}`;
-//! - Arrow: the stream has no end-of-stream marker.
+//! - Arrow: the stream has no end-of-stream marker;
+//! - Parquet: the file has no footer, so no reader opens it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::ipc::writer::StreamWriter;
@@ -15,6 +17,10 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use latentdb_engine::{Error, ErrorKind, Result, RowStream, Session};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
 
 use super::error::error_body;
 use super::negotiate::Format;
@@ -22,6 +28,8 @@ use crate::json::{RowShape, type_name, write_rows};
 
 /// Size of the pieces that are encoded without letting other tasks run.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// Size at which a row group of a Parquet file ends: rows wait in memory for the rest of theirs.
+const ROW_GROUP_BYTES: usize = 16 << 20;
 /// How long the last words of a failed answer get to leave before the connection is cut.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
@@ -95,7 +103,9 @@ impl RowBody {
                     let piece = self.encoder.rows(&batch.slice(self.offset, length))?;
                     self.offset += length;
                     self.batch = Some(batch);
-                    return Ok(Some(piece));
+                    if !piece.is_empty() {
+                        return Ok(Some(piece));
+                    }
                 }
                 _ => {
                     self.offset = 0;
@@ -119,6 +129,7 @@ enum Encoder {
     Json { head: Vec<u8>, rows: u64 },
     Ndjson,
     Arrow(Box<StreamWriter<Vec<u8>>>),
+    Parquet(Box<ArrowWriter<Vec<u8>>>),
 }
 
 impl Encoder {
@@ -138,6 +149,12 @@ impl Encoder {
             Format::Arrow => {
                 Self::Arrow(Box::new(StreamWriter::try_new(Vec::new(), rows.schema()).map_err(|e| no_ipc(&e))?))
             }
+            Format::Parquet => {
+                let compression = Compression::ZSTD(ZstdLevel::default());
+                let properties = WriterProperties::builder().set_compression(compression).build();
+                let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(rows.schema()), Some(properties));
+                Self::Parquet(Box::new(writer.map_err(|e| no_parquet(&e))?))
+            }
         })
     }
 
@@ -146,9 +163,11 @@ impl Encoder {
             Self::Json { head, .. } => std::mem::take(head),
             Self::Ndjson => Vec::new(),
             Self::Arrow(writer) => std::mem::take(writer.get_mut()),
+            Self::Parquet(writer) => std::mem::take(writer.inner_mut()),
         })
     }
 
+    /// What can be sent of a piece of the rows, and of those before it; perhaps nothing yet.
     fn rows(&mut self, batch: &RecordBatch) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         match self {
@@ -173,6 +192,13 @@ impl Encoder {
                 writer.write(batch).map_err(|error| no_ipc(&error))?;
                 out = std::mem::take(writer.get_mut());
             }
+            Self::Parquet(writer) => {
+                writer.write(batch).map_err(|error| no_parquet(&error))?;
+                if writer.in_progress_size() >= ROW_GROUP_BYTES {
+                    writer.flush().map_err(|error| no_parquet(&error))?;
+                }
+                out = std::mem::take(writer.inner_mut());
+            }
         }
         Ok(out)
     }
@@ -185,6 +211,10 @@ impl Encoder {
                 writer.finish().map_err(|error| no_ipc(&error))?;
                 std::mem::take(writer.get_mut())
             }
+            Self::Parquet(writer) => {
+                writer.finish().map_err(|error| no_parquet(&error))?;
+                std::mem::take(writer.inner_mut())
+            }
         })
     }
 
@@ -193,11 +223,15 @@ impl Encoder {
         match self {
             Self::Json { .. } => format!("],\"error\":{body}").into_bytes(),
             Self::Ndjson => format!("{{\"error\":{body}}}\n").into_bytes(),
-            Self::Arrow(_) => Vec::new(),
+            Self::Arrow(_) | Self::Parquet(_) => Vec::new(),
         }
     }
 }
 
 fn no_ipc(error: &arrow::error::ArrowError) -> Error {
     Error::new(ErrorKind::Unsupported, format!("the rows have no Arrow IPC form: {error}"))
+}
+
+fn no_parquet(error: &ParquetError) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("the rows have no Parquet form: {error}"))
 }

@@ -6,6 +6,8 @@ import threading
 import time
 from contextlib import contextmanager
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 import requests
 
@@ -78,7 +80,10 @@ def test_one_gib_to_a_stalled_client_holds_memory_flat(own_server, protocol):
     assert memory.most < ALLOWED, f"the server grew by {memory.most / MIB:.0f} MiB"
 
 
-@pytest.mark.parametrize("accept", ["application/x-ndjson", "application/json", "application/vnd.apache.arrow.stream"])
+STREAMED = ["application/x-ndjson", "application/json", "application/vnd.apache.arrow.stream"]
+
+
+@pytest.mark.parametrize("accept", STREAMED)
 def test_one_gib_over_http_to_a_stalled_client_holds_memory_flat(own_server, accept):
     memory = Memory(own_server)
     with requests.post(
@@ -89,3 +94,19 @@ def test_one_gib_over_http_to_a_stalled_client_holds_memory_flat(own_server, acc
         memory.stall(3)
     assert memory.most < ALLOWED, f"the server grew by {memory.most / MIB:.0f} MiB"
 
+
+def test_a_large_parquet_file_over_http_is_made_in_flat_memory(own_server, tmp_path):
+    memory, file = Memory(own_server), tmp_path / "noise.parquet"
+    # Noise does not compress, so that row groups fill up and are sent.
+    sql = "SELECT n::bigint AS n, random() AS a, random() AS b, random() AS c, random() AS d FROM generate_series(1, 3000000) t(n)"
+    headers = {"Accept": "application/vnd.apache.parquet"}
+    with requests.post(f"{own_server.http}/v1/sql", json={"sql": sql}, headers=headers, stream=True, timeout=300) as response:
+        assert response.status_code == 200
+        with memory.watched(), file.open("wb") as out:
+            for chunk in response.iter_content(1 << 20):
+                out.write(chunk)
+    made = pyarrow.parquet.ParquetFile(file)
+    assert made.metadata.num_rows == 3_000_000 and made.metadata.num_row_groups > 4
+    assert made.schema_arrow.field("n").type == pyarrow.int64()
+    assert file.stat().st_size > 90 * MIB
+    assert memory.most < ALLOWED, f"the server grew by {memory.most / MIB:.0f} MiB"

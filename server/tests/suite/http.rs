@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use arrow::ipc::reader::StreamReader;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -70,6 +71,10 @@ async fn a_query_answers_json_ndjson_and_arrow() {
     let batches: Vec<_> = StreamReader::try_new(arrow.as_ref(), None).unwrap().map(Result::unwrap).collect();
     assert_eq!(batches.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), 2);
 
+    let parquet = post(shared(), sql, &[("accept", "application/vnd.apache.parquet")]).await.bytes().await.unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(parquet).unwrap().build().unwrap();
+    assert_eq!(reader.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 2);
+
     let odd = post(shared(), sql, &[("accept", "image/png")]).await;
     assert_eq!(odd.status(), 406);
 }
@@ -83,6 +88,10 @@ async fn a_query_without_rows_is_answered_in_every_form() {
     assert_eq!((lines.status().as_u16(), lines.text().await.unwrap().as_str()), (200, ""));
     let arrow = post(shared(), sql, &[("accept", "application/vnd.apache.arrow.stream")]).await.bytes().await.unwrap();
     assert_eq!(StreamReader::try_new(arrow.as_ref(), None).unwrap().count(), 0);
+    let parquet = post(shared(), sql, &[("accept", "application/vnd.apache.parquet")]).await.bytes().await.unwrap();
+    let file = ParquetRecordBatchReaderBuilder::try_new(parquet).unwrap();
+    assert_eq!(file.schema().field(0).name(), "index");
+    assert_eq!(file.build().unwrap().count(), 0);
 }
 
 #[tokio::test]
@@ -128,6 +137,9 @@ async fn an_answer_cut_short_is_not_well_formed() {
         let whole = answer.bytes().await;
         assert!(whole.is_err(), "{format}: the connection must be cut");
     }
+    // Rows wait for the rest of their row group there, so that this one fails before any left.
+    let answer = post(shared(), sql, &[("accept", "application/vnd.apache.parquet")]).await;
+    assert_eq!(body(answer).await["sqlstate"], "22012");
 }
 
 #[tokio::test]

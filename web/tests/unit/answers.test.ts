@@ -6,7 +6,7 @@ import { toCsv } from "@/lib/csv.ts";
 import { planTree } from "@/lib/planTree.ts";
 import { RowStream } from "@/lib/rowStream.ts";
 import { chartChoice } from "@/pages/sql/chartChoice.ts";
-import { isCall, isQuery } from "@/pages/sql/runStatement.ts";
+import { isLongWork, isQuery, isRepeatable } from "@/pages/sql/runStatement.ts";
 import { gathered, sorted } from "@/pages/search/tokenFeatures.ts";
 
 const DOCUMENT = JSON.stringify({ columns: [{ name: "a", type: "text" }], rows: [["],\"rows\":["], ["\\\"]"], [[1, { x: "}" }]], ["é😀"]], row_count: 4 });
@@ -45,7 +45,13 @@ describe("statements", () => {
   test("from a link run only if they read", () => {
     for (const sql of ["SELECT 1", "-- x\n select 1", "/* a */ (VALUES (1))", "explain select 1", "WITH x AS (SELECT 1) TABLE x"]) expect(isQuery(sql), sql).toBe(true);
     for (const sql of ["DROP TABLE x", "call f()", "-- select 1", "selectx", ""]) expect(isQuery(sql), sql).toBe(false);
-    expect(isCall(" -- go\nCALL optimize('x')")).toBe(true);
+  });
+
+  test("that take long are jobs, and those that only read can be run again", () => {
+    for (const sql of [" -- go\nCALL optimize('x')", "create index on t using text (x)"]) expect(isLongWork(sql), sql).toBe(true);
+    for (const sql of ["CREATE TABLE t (index int)", "SELECT 1", "callx()"]) expect(isLongWork(sql), sql).toBe(false);
+    for (const sql of ["SELECT 1", "WITH x AS (SELECT 1) TABLE x"]) expect(isRepeatable(sql), sql).toBe(true);
+    for (const sql of ["WITH x AS (SELECT 1) INSERT INTO t TABLE x", "EXPLAIN SELECT 1", "CALL f()"]) expect(isRepeatable(sql), sql).toBe(false);
   });
 });
 

@@ -2,7 +2,7 @@
  * SQL: an editor that knows the schema, and the answer as a table, a chart or a plan.
  *
  * The statement and the choice of the chart stand in the address. A link with `run=1` runs its statement
- * when it is opened, if it only reads. Procedures run as jobs, with their progress.
+ * when it is opened, if it only reads. Procedures and new indexes run as jobs, with their progress.
  */
 import { useMutation } from "@tanstack/react-query";
 import { Play, Square } from "lucide-react";
@@ -18,7 +18,7 @@ import { formatCount, formatSeconds, plural } from "@/lib/format.ts";
 import { Export } from "./Export.tsx";
 import { PlanTree } from "./PlanTree.tsx";
 import { ResultTable } from "./ResultTable.tsx";
-import { isCall, isQuery, MOST_ROWS } from "./runStatement.ts";
+import { isLongWork, isQuery, MOST_ROWS } from "./runStatement.ts";
 import { SchemaBrowser } from "./SchemaBrowser.tsx";
 import css from "./SqlPage.module.css";
 import { useStatement } from "./useStatement.ts";
@@ -48,7 +48,7 @@ export default function SqlPage() {
   const run = () => {
     if (text.trim() === "") return;
     change({ q: text, run: isQuery(text) ? "1" : null, view: view === "plan" ? null : parameters.get("view") }, { replace: false });
-    if (isCall(text)) {
+    if (isLongWork(text)) {
       job.mutate(text);
       return;
     }
@@ -97,7 +97,7 @@ export default function SqlPage() {
           </span>
           <div className={css.right}>
             <CopyButton name="Share" text={() => window.location.href} />
-            {statement.progress !== null && <Export progress={statement.progress} />}
+            {statement.progress !== null && <Export sql={statement.sql} progress={statement.progress} />}
             <Segments
               name="View"
               value={view}

@@ -54,8 +54,15 @@ export function isQuery(sql: string): boolean {
   return /^(select|with|values|table|show|explain)\b/i.test(withoutComments(sql));
 }
 
-export function isCall(sql: string): boolean {
-  return /^call\b/i.test(withoutComments(sql));
+/** Whether a statement can be run once more and changes nothing; perhaps not, where one cannot tell by its words. */
+export function isRepeatable(sql: string): boolean {
+  const writes = /^with\b[\s\S]*\b(insert|update|delete|merge)\b/i;
+  return isQuery(sql) && !/^explain\b/i.test(withoutComments(sql)) && !writes.test(withoutComments(sql));
+}
+
+/** Whether a statement takes so long that the server runs it as a job, with progress. */
+export function isLongWork(sql: string): boolean {
+  return /^(call\b|create\s+index\b)/i.test(withoutComments(sql));
 }
 
 function withoutComments(sql: string): string {
