@@ -6,6 +6,7 @@ use latentdb_engine::{Engine, Error, ErrorKind, Result, ScalarValue, Session};
 use latentdb_runtime::DeviceName;
 use latentdb_runtime::model::Config as ModelConfig;
 use latentdb_runtime::source::{Config as SourceConfig, OpenOptions, Source};
+use latentdb_runtime::tokens::Tokenizer;
 use serde_json::{Value, json};
 
 use crate::address::layer_of;
@@ -34,11 +35,12 @@ pub struct AddedSource {
 }
 
 const INSERT_MODEL: &str = "\
-INSERT INTO models (model_id, family, n_layers, d_model, n_heads, d_head, d_mlp, d_vocab, n_ctx, weights_uri, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, now())
+INSERT INTO models
+(model_id, family, n_layers, d_model, n_heads, d_head, d_mlp, d_vocab, n_ctx, weights_uri, instruct, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, now())
 ON CONFLICT (model_id) DO UPDATE SET family = excluded.family, n_layers = excluded.n_layers, d_model = excluded.d_model,
 n_heads = excluded.n_heads, d_head = excluded.d_head, d_mlp = excluded.d_mlp, d_vocab = excluded.d_vocab,
-n_ctx = excluded.n_ctx, weights_uri = excluded.weights_uri";
+n_ctx = excluded.n_ctx, weights_uri = excluded.weights_uri, instruct = excluded.instruct";
 
 const INSERT_SET: &str = "\
 INSERT INTO source_sets (model_id, set_id, kind, created_at) VALUES ($1, $2, $3, now())
@@ -75,6 +77,7 @@ pub async fn add_model(
         number(config.d_vocab),
         number(config.n_ctx),
         ScalarValue::from(fetched.location.to_string()),
+        ScalarValue::from(Tokenizer::has_chat_template(&fetched.path)),
     ];
     execute(&engine.session("latentdb"), INSERT_MODEL, &values).await?;
     Ok(AddedModel { id: id.to_owned(), config })

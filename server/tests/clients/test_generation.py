@@ -86,6 +86,12 @@ def test_models_and_completions_of_the_openai_client(server: Server, client: ope
     assert stop not in ended.choices[0].text.removeprefix(PROMPT)
 
 
+def test_the_table_of_models_tells_which_have_a_chat_template(server: Server):
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        told = dict(connection.execute("SELECT model_id, instruct FROM models").fetchall())
+    assert told == {"docs-3m": False, "chatty": True, "thinker": True}
+
+
 def test_conversations_of_the_openai_client_steered_too(client: openai.OpenAI):
     asked = {"model": "chatty", "messages": [{"role": "user", "content": "What is a vector?"}], "max_tokens": 10, "temperature": 0}
     plain = client.chat.completions.create(**asked, logprobs=True, top_logprobs=2)

@@ -1,14 +1,15 @@
-//! The names of special tokens, which Hugging Face's files give in three places and two forms.
+//! The names of special tokens and the chat template, which Hugging Face's files give in several places and forms.
 
 use std::path::Path;
 
 use serde_json::Value;
 
-/// Settings of `tokenizer_config.json` and, for what it leaves out, `special_tokens_map.json`.
+/// Settings of `tokenizer_config.json` and, for what it leaves out, `special_tokens_map.json`; and a chat template's own file.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Settings {
     config: Value,
     map: Value,
+    template: Option<String>,
 }
 
 impl Settings {
@@ -18,7 +19,8 @@ impl Settings {
             let text = std::fs::read_to_string(directory.join(name)).unwrap_or_default();
             serde_json::from_str(&text).unwrap_or_default()
         };
-        Self { config: read("tokenizer_config.json"), map: read("special_tokens_map.json") }
+        let template = std::fs::read_to_string(directory.join("chat_template.jinja")).ok();
+        Self { config: read("tokenizer_config.json"), map: read("special_tokens_map.json"), template }
     }
 
     /// The text of a special token, such as `bos_token`: a string, or an object with a `content`.
@@ -31,8 +33,11 @@ impl Settings {
         }
     }
 
-    /// The chat template, if it is kept here; of several, the one called `default`.
+    /// The chat template, if there is one: its own file's, or of several the one called `default`.
     pub(super) fn chat_template(&self) -> Option<String> {
+        if let Some(template) = &self.template {
+            return Some(template.clone());
+        }
         let template = self.config.get("chat_template")?;
         if let Some(text) = template.as_str() {
             return Some(text.to_owned());

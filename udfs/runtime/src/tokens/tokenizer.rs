@@ -44,9 +44,13 @@ impl Tokenizer {
             inner.token_to_id(&text).map(|id| (id, text))
         };
         let (bos, eos) = (token("bos_token"), token("eos_token"));
-        let own_file = std::fs::read_to_string(directory.join("chat_template.jinja")).ok();
-        let chat = own_file.or_else(|| settings.chat_template()).map(ChatTemplate::new);
+        let chat = settings.chat_template().map(ChatTemplate::new);
         Ok(Self { inner, bos, eos, chat, texts: OnceLock::new(), words: OnceLock::new() })
+    }
+
+    /// Whether the model in a directory has a chat template. Nothing is opened but the files that would say so.
+    pub fn has_chat_template(directory: &Path) -> bool {
+        Settings::read(directory).chat_template().is_some()
     }
 
     /// Id of the BOS token, if the model has one.
