@@ -30,12 +30,13 @@ RELEASE := $(CARGO_TARGET_DIR)/release/latentdb
 DEMO    := $(CARGO_TARGET_DIR)/demo/latentdb
 
 demo: web
-	cargo build --profile demo --locked --bins
+	cargo build --profile demo --locked --bin latentdb
 	@if [ ! -e $(DEMO_DATA)/.imported ]; then \
 		for export in datasets/sample/export datasets/sample/export-db; do \
 			$(DEMO) --data $(DEMO_DATA) import neuronpedia $$export --replace; \
 		done; \
 		$(DEMO) --data $(DEMO_DATA) model add docs-3m datasets/demo/model; \
+		$(DEMO) --data $(DEMO_DATA) model lens docs-3m datasets/demo/lens.safetensors; \
 		for source in datasets/demo/sources/*/; do \
 			$(DEMO) --data $(DEMO_DATA) source add docs-3m/$$(basename $$source) $$source; \
 		done; \

@@ -123,7 +123,7 @@ pub const COMMUNITY_TABLES: &[TableDefinition] = &[
     },
     TableDefinition {
         name: "saved_runs",
-        comment: "Searches and steered generations that users kept or shared",
+        comment: "Steered generations and readings under lenses that were kept or shared",
         primary_key: &["run_id"],
         sort_key: &[],
         lookup_columns: 0,
@@ -132,7 +132,7 @@ pub const COMMUNITY_TABLES: &[TableDefinition] = &[
         columns: &[
             required("run_id", Text, "Id, part of the link that restores the run"),
             optional("user_id", Text, "Whose run it is"),
-            required("kind", Text, "steer, steer_chat, search, query"),
+            required("kind", Text, "steer, steer_chat, lens"),
             optional("model_id", Text, "Model"),
             required("request", Json, "What was asked"),
             optional("response", Json, "What came back"),

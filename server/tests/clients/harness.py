@@ -71,10 +71,12 @@ class Database:
             self.run("source", "add", f"tiny/{source}", str(GOLDEN / "sources" / source))
 
     def add_demo_model(self) -> None:
-        """The demo's model, and two of its sources."""
-        self.run("model", "add", "docs-3m", str(REPOSITORY / "datasets" / "demo" / "model"))
+        """The demo's model, its lens, and two of its sources."""
+        demo = REPOSITORY / "datasets" / "demo"
+        self.run("model", "add", "docs-3m", str(demo / "model"))
+        self.run("model", "lens", "docs-3m", str(demo / "lens.safetensors"))
         for source in ("3-res", "4-res"):
-            self.run("source", "add", f"docs-3m/{source}", str(REPOSITORY / "datasets" / "demo" / "sources" / source))
+            self.run("source", "add", f"docs-3m/{source}", str(demo / "sources" / source))
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Starts a command and does not wait for it."""

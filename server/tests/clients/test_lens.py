@@ -172,3 +172,26 @@ def test_a_lens_that_does_not_fit_is_refused_and_another_takes_its_place(tmp_pat
     lens = "SELECT count(DISTINCT next_token_id) FROM logit_lens('docs-3m', 'The iterator returns None', lens => 'jacobian') WHERE layer < 5"
     # Where all Jacobians are zero, every position and layer says the same.
     assert database.run("sql", "--format", "csv", lens).stdout.split()[-1] == "1"
+
+
+def test_a_reading_is_shared_and_read_again_by_its_link(server: Server):
+    body = {"modelId": "docs-3m", "prompt": PROMPT, "topN": 2, "numCompletionTokens": 3, "filterNonWordTokens": False}
+    share = lambda extra: requests.post(f"{server.http}/api/lens/share", json=body | extra, timeout=60)
+    shared = share({"description": "what returns", "uiState": {"layer": 3}, "tokens": "forged"})
+    assert shared.status_code == 200, shared.text
+    told = shared.json()
+    assert told["path"] == f"/lens/{told['id']}" and told["url"].endswith(told["path"])
+    record = requests.get(f"{server.http}/api/lens/share/{told['id']}", timeout=60).json()
+    whole = post(server, body | {"stream": False}).json()
+    assert (record["meta"], record["tokens"], record["done"]) == (whole["meta"], whole["tokens"], whole["done"])
+    assert (record["version"], record["kind"], record["modelId"], record["prompt"]) == (1, "completion", "docs-3m", PROMPT)
+    assert (record["description"], record["uiState"]) == ("what returns", {"layer": 3})
+    assert rows(server, f"SELECT kind, model_id FROM saved_runs WHERE run_id = '{told['id']}'") == [("lens", "docs-3m")]
+    missing = requests.get(f"{server.http}/api/lens/share/{'0' * 32}", timeout=60)
+    assert missing.status_code == 404 and missing.json()["message"]
+    # A steering run is loaded by its own door only, and the other way round.
+    wrong_door = requests.post(f"{server.http}/api/steer-load", json={"steerOutputId": told["id"]}, timeout=60)
+    assert wrong_door.status_code == 404
+    for wrong in [{"description": "x" * 600}, {"topN": 0}, {"uiState": {"x": "y" * 70_000}}, {"modelId": "nobody"}, {"prompt": None}]:
+        answer = share(wrong)
+        assert answer.status_code in (400, 404) and answer.json()["message"], wrong

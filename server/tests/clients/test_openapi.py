@@ -45,6 +45,8 @@ ASKED: dict[str, list[dict | str | None]] = {
     "post /api/steer/presets": [{"modelId": "docs-3m"}],
     "post /api/steer-logits": [{"modelId": "docs-3m", "prompt": TEXT, "features": [], "nTokens": 2, "topK": 2, "temperature": 0}],
     "post /api/lens/prompt": [{"modelId": "docs-3m", "prompt": TEXT, "topN": 2, "numCompletionTokens": 1, "stream": False}],
+    "post /api/lens/share": [{"modelId": "docs-3m", "prompt": TEXT, "topN": 2, "numCompletionTokens": 1}],
+    "get /api/lens/share/{id}": [None],
     "post /api/vector/new": [VECTOR | {"vector": [0.5] * 192}],
     "post /api/vector/get": [
         {"modelId": "docs-3m", "source": "vectors", "index": "$vector"},
@@ -137,7 +139,7 @@ def test_real_answers_are_what_the_document_says(described):
             assert not errors, f"{operation} {body}: {errors[0].json_path}: {errors[0].message}"
             if operation == "post /api/steer":
                 known["steer"] = said["id"]
-            if operation == "post /v1/jobs":
+            if operation in ("post /v1/jobs", "post /api/lens/share"):
                 known["id"] = said["id"]
             if operation == "post /api/vector/new":
                 known["vector"] = said["vector"]["index"]

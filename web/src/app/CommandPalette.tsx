@@ -20,7 +20,7 @@ const PAGES: readonly Target[] = [
   { name: "Search by text", kind: "page", path: "/search?mode=text" },
   { name: "Features token by token", kind: "page", path: "/search?mode=token" },
   { name: "Steer", kind: "page", path: "/steer" },
-  { name: "Logit lens", kind: "page", path: "/lens" },
+  { name: "Lens", kind: "page", path: "/lens" },
   { name: "SQL", kind: "page", path: "/sql" },
   { name: "Evaluations", kind: "page", path: "/evals" },
   { name: "Add data", kind: "page", path: "/data" },

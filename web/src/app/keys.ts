@@ -17,7 +17,7 @@ export const SHORTCUTS: ReadonlyArray<readonly [keys: readonly string[], meaning
   [["g", "s"], "Search"],
   [["g", "t"], "Steer"],
   [["g", "q"], "SQL"],
-  [["g", "l"], "Logit lens"],
+  [["g", "l"], "Lens"],
   [["g", "e"], "Evaluations"],
   [["g", "d"], "Data"],
   [["Ctrl", "Enter"], "Run the statement, the text or the prompt"],

@@ -5,7 +5,7 @@
  * from fewer texts, since a debug binary takes its time.
  */
 import { execFile } from "node:child_process";
-import { cp, mkdtemp, readdir, rm } from "node:fs/promises";
+import { cp, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +14,8 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const repository = fileURLToPath(new URL("../../..", import.meta.url));
 const demo = join(repository, "datasets/demo");
+/** The demo's model has no chat template: it answers in this one as well as it can. */
+const TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
 
 /** Where embeddings come from: the folder of LATENTDB_MINILM, or an address that leads nowhere, so that nothing is fetched. */
 export function environment(): NodeJS.ProcessEnv {
@@ -37,10 +39,19 @@ export async function freshDatabase(): Promise<string> {
   } else {
     await makeDemo(latentdb);
   }
+  await addChatModel(latentdb, join(folder, "docs-chat"));
   await latentdb("eval", "docs-3m", "3-res,3-tc", join(demo, "texts.parquet"), "--n-prompts", "16");
   await latentdb("sql", "-f", fileURLToPath(new URL("./database.sql", import.meta.url)));
   if (process.env.LATENTDB_MINILM) await latentdb("sql", "CALL embed_explanations()");
   return data;
+}
+
+/** The demo's model once more, with a chat template. */
+async function addChatModel(latentdb: (...commands: string[]) => Promise<unknown>, folder: string): Promise<void> {
+  await cp(join(demo, "model"), folder, { recursive: true });
+  await writeFile(join(folder, "chat_template.jinja"), TEMPLATE);
+  await latentdb("model", "add", "docs-chat", folder);
+  await latentdb("source", "add", "docs-chat/3-res", join(demo, "sources", "3-res"));
 }
 
 async function makeDemo(latentdb: (...commands: string[]) => Promise<unknown>): Promise<void> {
@@ -48,6 +59,7 @@ async function makeDemo(latentdb: (...commands: string[]) => Promise<unknown>): 
     await latentdb("import", "neuronpedia", join(repository, "datasets/sample", name), "--replace");
   }
   await latentdb("model", "add", "docs-3m", join(demo, "model"));
+  await latentdb("model", "lens", "docs-3m", join(demo, "lens.safetensors"));
   for (const source of await readdir(join(demo, "sources"), { withFileTypes: true })) {
     if (source.isDirectory()) await latentdb("source", "add", `docs-3m/${source.name}`, join(demo, "sources", source.name));
   }

@@ -2,6 +2,7 @@
  * What people come to do, from end to end.
  */
 import { fileURLToPath } from "node:url";
+import { parquetMetadata } from "hyparquet";
 import { describe, expect, inject, test } from "vitest";
 import { openPage, screenshot, settled, withBrowser } from "./browser.ts";
 
@@ -96,6 +97,52 @@ describe("a feature", () => {
   });
 });
 
+describe("a conversation", () => {
+  test("is answered twice, goes on apart, is saved, and its link restores it", async () => {
+    const { page, complaints, go, close } = await openPage();
+    const asked: Array<{ defaultChatMessages: { content: string }[]; steeredChatMessages: { content: string }[] }> = [];
+    page.on("request", (request) => {
+      if (request.url().endsWith("/api/steer-chat")) asked.push(request.postDataJSON());
+    });
+    await go("/steer?model=docs-chat&feature=docs-chat/3-res/80@4&kind=chat");
+    const pane = (name: string) => page.getByRole("region", { name, exact: true });
+    const answers = (name: string) => pane(name).locator('[data-role="assistant"]');
+    for (const [turn, said] of ["What does the function return?", "And then?"].entries()) {
+      await page.getByRole("textbox", { name: "Message" }).fill(said);
+      await page.keyboard.press("Enter");
+      await page.getByRole("button", { name: "Send" }).waitFor();
+      await expect.poll(() => answers("Steered").count()).toBe(turn + 1);
+      await page.getByRole("button", { name: "Link to this run" }).waitFor();
+    }
+    expect(await answers("Steered").first().innerText()).not.toEqual(await answers("Default").first().innerText());
+    expect(asked[1]?.defaultChatMessages[1]?.content).not.toEqual(asked[1]?.steeredChatMessages[1]?.content);
+    const steered = await answers("Steered").allInnerTexts();
+    await answers("Steered").first().locator("[data-at]").first().hover();
+    await page.getByRole("table", { name: "What was likely here" }).waitFor();
+    await screenshot(page, "flow-chat");
+    await page.getByRole("button", { name: "Link to this run" }).click();
+    const link = new URL(await page.evaluate(() => navigator.clipboard.readText()));
+    await go(link.pathname + link.search);
+    await expect.poll(() => answers("Steered").count()).toBe(2);
+    expect(await answers("Steered").allInnerTexts()).toEqual(steered);
+    expect(complaints).toEqual([]);
+    await close();
+  });
+
+  test("keeps as much of an answer as came before it was stopped", async () => {
+    const { page, go, close } = await openPage();
+    await go("/steer?model=docs-chat&feature=docs-chat/3-res/80@4&kind=chat&tokens=200");
+    await page.getByRole("textbox", { name: "Message" }).fill("What does the function return?");
+    await page.keyboard.press("Enter");
+    const answered = page.getByRole("region", { name: "Default", exact: true }).locator('[data-role="assistant"]');
+    await expect.poll(async () => (await answered.allInnerTexts()).join("").length).toBeGreaterThan(5);
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByRole("button", { name: "Send" }).waitFor();
+    expect((await answered.innerText()).length).toBeGreaterThan(5);
+    await close();
+  });
+});
+
 describe("a statement", () => {
   test("becomes a chart, and its link shows the chart", async () => {
     const { page, complaints, go, close } = await openPage();
@@ -125,8 +172,10 @@ describe("a statement", () => {
     const [csv] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "CSV" }).click()]);
     expect(csv.suggestedFilename()).toBe("latentdb.csv");
     const [parquet] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Parquet" }).click()]);
-    const bytes = await (await parquet.createReadStream()).toArray();
-    expect(Buffer.concat(bytes).subarray(0, 4).toString()).toBe("PAR1");
+    const bytes = Buffer.concat(await (await parquet.createReadStream()).toArray());
+    const file = parquetMetadata(new Uint8Array(bytes).buffer);
+    expect([Number(file.num_rows), file.schema.find(({ name }) => name === "index")?.type]).toEqual([3, "INT32"]);
+    expect(file.schema.find(({ name }) => name === "top_logit_tokens")?.num_children, "a list stays one").toBe(1);
     await page.getByRole("button", { name: "Explain" }).click();
     await page.getByRole("heading", { name: "physical plan" }).waitFor();
     const editor = page.getByRole("textbox", { name: "SQL statement" });
@@ -225,6 +274,34 @@ describe("a text", () => {
     await page.getByRole("group", { name: "Tokens" }).getByRole("button", { name: "error" }).click();
     await page.waitForFunction((before) => !document.body.innerText.includes(before), all);
     expect(page.url()).toContain("at=");
+    await close();
+  });
+});
+
+describe("a lens", () => {
+  test("is the logit or the Jacobian one, and a reading is kept and shared", async () => {
+    const { page, complaints, go, close } = await openPage();
+    await go(`/lens?q=${encodeURIComponent("The iterator returns an error")}`);
+    const cells = () => page.getByRole("table", { name: "The likeliest next token, by layer and token" }).locator("td button").allInnerTexts();
+    await page.getByRole("button", { name: /^Layer 0, after/ }).first().waitFor();
+    const logit = await cells();
+    await page.getByText("Jacobian", { exact: true }).click();
+    await page.getByRole("heading", { name: "Jacobian lens" }).waitFor();
+    await expect.poll(cells).not.toEqual(logit);
+    const jacobian = await cells();
+    expect(jacobian.length).toBe(logit.length);
+    await page.getByRole("button", { name: "Keep and share" }).click();
+    await page.getByRole("link", { name: "Kept, and its link copied" }).waitFor();
+    const link = new URL(await page.evaluate(() => navigator.clipboard.readText()));
+    await go(`${link.pathname}?lens=jacobian`);
+    await page.getByRole("heading", { name: "Shared reading" }).waitFor();
+    await expect.poll(cells).toEqual(jacobian);
+    await page.getByText("Logit", { exact: true }).click();
+    await expect.poll(cells).toEqual(logit);
+    await screenshot(page, "flow-lens-shared");
+    expect(complaints).toEqual([]);
+    await go(`/lens/${"0".repeat(32)}`);
+    await page.getByText("there is no shared reading").waitFor();
     await close();
   });
 });

@@ -31,6 +31,7 @@ const PAGES: ReadonlyArray<readonly [name: string, path: string, shows: string]>
   ["sql-chart", `/sql?q=${CHART}&run=1&view=chart&x=log_density&y=features&colour=source_id&mark=line`, "Colour"],
   ["sql-error", "/sql?q=SELECT+nothing+FROM+features&run=1", "does not exist"],
   ["lens", `/lens?q=${TEXT}`, "layer"],
+  ["lens-jacobian", `/lens?q=${TEXT}&lens=jacobian&words=1`, "layer"],
   ["evals", "/evals", "explained_variance"],
   ["data", "/data", "Import an export"],
   ["quick-list", `/quick-list?name=A+list&features=${LIST}`, "3 features"],

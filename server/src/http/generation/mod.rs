@@ -2,6 +2,7 @@
 //!
 //! What always holds: a client that goes away ends its texts; what is streamed and what is answered at once are the same.
 
+mod kept;
 mod lens;
 mod logprobs;
 mod openai;

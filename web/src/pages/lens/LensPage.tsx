@@ -1,41 +1,54 @@
 /**
- * The logit lens: what each layer of a model would say next, at each token of a text.
+ * Lenses: what each layer of a model would say next, at each token of a text; by the logit lens, or by
+ * the model's Jacobian lens. With the id of a shared reading in its path, it shows that one.
  *
- * Columns are tokens, rows are layers with the last on top. A cell's strength is the probability of its
- * likeliest token; resting on it, or moving the focus to it, shows the next ones.
+ * Columns are tokens, rows are layers with the last on top.
  */
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { useState } from "react";
+import { useParams } from "react-router";
 import { useRegistry, whyNotModel } from "@/api/registry.ts";
 import { select } from "@/api/sql.ts";
 import { useUrlState } from "@/app/urlState.ts";
 import { useTitle } from "@/app/useTitle.ts";
 import { ModelSelect, startModel } from "@/components/ScopePicker.tsx";
+import { Segments } from "@/components/Segments.tsx";
 import { Empty, ErrorNote, Reason, Skeleton } from "@/components/Status.tsx";
-import { formatProbability } from "@/lib/format.ts";
-import { tokenAlone } from "@/lib/tokens.ts";
 import { TextForm } from "@/pages/search/TextForm.tsx";
-import { LOGIT_LENS, type LensRow } from "@/queries/lens.ts";
+import { JACOBIAN_LENS, type LensName, THROUGH_LENS } from "@/queries/lens.ts";
+import { Grid } from "./Grid.tsx";
 import css from "./LensPage.module.css";
-import { type LensGrid, lensGrid } from "./lensGrid.ts";
+import { lensGrid } from "./lensGrid.ts";
+import { ShareButton } from "./ShareButton.tsx";
+import { SharedLens } from "./SharedLens.tsx";
 
 export default function LensPage() {
-  useTitle("Logit lens");
+  const { share } = useParams();
+  return share === undefined ? <OwnLens /> : <SharedLens id={share} />;
+}
+
+function OwnLens() {
+  useTitle("Lens");
   const [parameters, change] = useUrlState();
   const { data: registry, error } = useRegistry();
   const model = startModel(registry, parameters.get("model"));
   const text = parameters.get("q") ?? "";
+  const lens: LensName = parameters.get("lens") === "jacobian" ? "jacobian" : "logit";
+  const onlyWords = parameters.get("words") === "1";
   const whyNot = registry === undefined ? null : model === undefined ? "No model of this database can be run: add one under Data." : whyNotModel(registry, model.model_id);
   return (
     <div className="page">
       <header className={css.head}>
-        <h1>Logit lens</h1>
-        <p className="muted">What each layer would say next, were it the last.</p>
+        <h1>{lens === "logit" ? "Logit lens" : "Jacobian lens"}</h1>
+        <p className="muted">{lens === "logit" ? "What each layer would say next, were it the last." : "What each layer would say next, brought through the layers above by their average Jacobian."}</p>
       </header>
       {error && <ErrorNote error={error} />}
       {registry !== undefined && (
         <TextForm label="Text" placeholder="A text to read through the layers" isDisabled={whyNot !== null} onSubmit={(next) => change({ q: next }, { replace: false })}>
           <ModelSelect registry={registry} mustRun value={model?.model_id ?? ""} onChange={(next) => change({ model: next })} />
+          {model !== undefined && <LensChoice model={model.model_id} value={lens} onChange={(next) => change({ lens: next === "logit" ? null : next })} />}
+          <label className={css.check}>
+            <input type="checkbox" checked={onlyWords} onChange={(event) => change({ words: event.target.checked ? "1" : null })} /> Only words
+          </label>
         </TextForm>
       )}
       {whyNot !== null ? (
@@ -47,86 +60,52 @@ export default function LensPage() {
           </button>
         </Empty>
       ) : (
-        <Result model={model.model_id} text={text} />
+        <Result model={model.model_id} text={text} lens={lens} onlyWords={onlyWords} />
       )}
     </div>
   );
 }
 
-function Result({ model, text }: { readonly model: string; readonly text: string }) {
+function LensChoice({ model, value, onChange }: { readonly model: string; readonly value: LensName; readonly onChange: (lens: LensName) => void }) {
+  const { data } = useQuery({
+    queryKey: ["jacobian lens", model],
+    queryFn: ({ signal }) => select(JACOBIAN_LENS, [model], signal),
+  });
+  const whyNot = data?.length === 0 ? `${model} has no Jacobian lens: latentdb model lens ${model} FILE adds one` : null;
+  return (
+    <Segments
+      name="Lens"
+      value={value}
+      options={[
+        ["logit", "Logit"],
+        ["jacobian", "Jacobian", whyNot],
+      ]}
+      onChange={onChange}
+    />
+  );
+}
+
+interface ResultProps {
+  readonly model: string;
+  readonly text: string;
+  readonly lens: LensName;
+  readonly onlyWords: boolean;
+}
+
+function Result({ model, text, lens, onlyWords }: ResultProps) {
   const { data, error, isFetching, refetch } = useQuery({
-    queryKey: ["lens", model, text],
-    queryFn: async ({ signal }) => lensGrid(await select(LOGIT_LENS, [model, text], signal)),
+    queryKey: ["lens", model, text, lens, onlyWords],
+    queryFn: async ({ signal }) => lensGrid(await select(THROUGH_LENS, [model, text, lens, onlyWords], signal)),
     placeholderData: keepPreviousData,
   });
   if (error) return <ErrorNote error={error} retry={() => void refetch()} />;
   if (data === undefined) return <Skeleton lines={8} height={28} />;
-  return <Grid grid={data} isOld={isFetching} />;
-}
-
-function Grid({ grid, isOld }: { readonly grid: LensGrid; readonly isOld: boolean }) {
-  const [at, setAt] = useState<readonly [layer: number, position: number] | null>(null);
-  const cell = at === null ? undefined : grid.cells.get(`${at[0]}/${at[1]}`);
   return (
-    <div className={css.result} aria-busy={isOld}>
-      <div className={css.scroll} tabIndex={0} role="region" aria-label="Layers by tokens">
-        <table className={css.grid}>
-          <caption className="visually-hidden">The likeliest next token, by layer and token</caption>
-          <tbody>
-            {grid.layers.map((layer) => (
-              <tr key={layer}>
-                <th scope="row">{layer}</th>
-                {grid.tokens.map((_, position) => {
-                  const guesses = grid.cells.get(`${layer}/${position}`) ?? [];
-                  const best = guesses[0];
-                  return (
-                    <td key={position}>
-                      <button
-                        type="button"
-                        className={(best?.probability ?? 0) > 0.55 ? css.sure : undefined}
-                        style={{ "--a": best?.probability ?? 0 } as React.CSSProperties}
-                        aria-label={`Layer ${layer}, after ${tokenAlone(grid.tokens[position] ?? "")}: ${tokenAlone(best?.next_token ?? "")}, ${formatProbability(best?.probability)}`}
-                        onPointerEnter={() => setAt([layer, position])}
-                        onFocus={() => setAt([layer, position])}
-                      >
-                        {tokenAlone(best?.next_token ?? "")}
-                      </button>
-                    </td>
-                  );
-                })}
-              </tr>
-            ))}
-          </tbody>
-          <tfoot>
-            <tr>
-              <td className={css.corner}>layer</td>
-              {grid.tokens.map((token, position) => (
-                <th key={position} scope="col">
-                  {tokenAlone(token)}
-                </th>
-              ))}
-            </tr>
-          </tfoot>
-        </table>
+    <>
+      <div className={css.actions}>
+        <ShareButton model={model} text={text} onlyWords={onlyWords} />
       </div>
-      <Guesses cell={cell} title={at === null ? null : `Layer ${at[0]}, after ${tokenAlone(grid.tokens[at[1]] ?? "")}`} />
-    </div>
-  );
-}
-
-function Guesses({ cell, title }: { readonly cell: readonly LensRow[] | undefined; readonly title: string | null }) {
-  if (cell === undefined || title === null) return <p className={`muted ${css.guesses}`}>Rest on a cell to see what else was likely there.</p>;
-  return (
-    <div className={css.guesses}>
-      <h2 className="label-text">{title}</h2>
-      <ol>
-        {cell.map((guess) => (
-          <li key={guess.rank} style={{ "--a": guess.probability } as React.CSSProperties}>
-            <span className="mono">{tokenAlone(guess.next_token)}</span>
-            <span>{formatProbability(guess.probability)}</span>
-          </li>
-        ))}
-      </ol>
-    </div>
+      <Grid grid={data} isOld={isFetching} />
+    </>
   );
 }

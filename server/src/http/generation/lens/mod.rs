@@ -1,11 +1,12 @@
 //! Neuronpedia's `/api/lens/prompt`: what every layer says at every position of a prompt and of what follows it.
 //!
 //! The answer is lines of JSON, sent as the model reads: `meta`, `prompt`, a `token` for each position, `done`; or, after what
-//! came, `error`. With `"stream": false` the same is one object.
+//! came, `error`. With `"stream": false` the same is one object. A reading can be shared: it is made again here, and kept.
 
 mod frames;
 mod glyphs;
 mod request;
+mod share;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -25,9 +26,12 @@ use self::request::LensPromptRequest;
 use crate::http::error::ApiError;
 use crate::http::{App, Routes};
 
-/// The endpoint.
+/// The endpoints.
 pub(super) fn routes() -> Routes {
-    Routes::default().routes(routes!(post_lens_prompt))
+    Routes::default()
+        .routes(routes!(post_lens_prompt))
+        .routes(routes!(share::post_lens_share))
+        .routes(routes!(share::get_lens_share))
 }
 
 /// Reads a prompt, and what the model writes after it, under the logit lens or the Jacobian lens.
@@ -48,18 +52,27 @@ async fn post_lens_prompt(
 ) -> Result<Response, ApiError> {
     let Json(request) = body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
     let streams = request.stream;
-    let asked = request.asked()?;
-    let started = super::models(&app)?.begin_lens(&asked.request).await?;
-    let mut frames = Frames::new(&asked, started)?;
+    let frames = begin(&app, request).await?;
     if streams {
         return Ok(stream_lines(frames));
     }
+    Ok(Json(whole(frames).await?).into_response())
+}
+
+async fn begin(app: &App, request: LensPromptRequest) -> Result<Frames, ApiError> {
+    let asked = request.asked()?;
+    let started = super::models(app)?.begin_lens(&asked.request).await?;
+    Ok(Frames::new(&asked, started)?)
+}
+
+/// A reading to its end: `meta`, `tokens` and `done`.
+async fn whole(mut frames: Frames) -> Result<Value, ApiError> {
     let mut tokens = Vec::new();
     while let Some(more) = frames.next().await? {
         tokens.extend(more);
     }
     let done = tokens.pop();
-    Ok(Json(json!({ "meta": frames.meta(), "tokens": tokens, "done": done })).into_response())
+    Ok(json!({ "meta": frames.meta(), "tokens": tokens, "done": done }))
 }
 
 /// A line for each message. Dropping the body ends the reading.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use latentdb_engine::{Error, ErrorKind, RepeatedQuery, Result, ScalarValue};
+use latentdb_engine::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -16,11 +16,8 @@ use super::answer::{Kept, SteerAnswer};
 use super::run::Run;
 use crate::http::App;
 use crate::http::error::ApiError;
-use crate::http::rows::{execute, member, rows};
-
-const KEEP: &str = "INSERT INTO saved_runs (run_id, kind, model_id, request, response, created_at) \
-                    VALUES ($1, $2, $3, $4, $5, now())";
-const LOAD: &str = "SELECT request, response FROM saved_runs WHERE run_id = $1 AND kind IN ('steer', 'steer_chat')";
+use crate::http::generation::kept;
+use crate::http::rows::execute;
 
 /// How often old runs are looked for.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
@@ -51,11 +48,10 @@ pub(super) async fn keep(app: &App, host: &str, run: &Run, request: &Value) -> R
     if app.engine.is_read_only() {
         return Ok(answer);
     }
-    let id = format!("{:032x}", rand::random::<u128>());
+    let id = kept::new_id();
     let share_url = Some(format!("{host}/steer/{id}"));
     let answer = answer.kept(Kept { id: Some(id.clone()), share_url, limit: None });
-    let values = [id.as_str(), run.kind(), &run.model, &request.to_string(), &json!(answer).to_string()];
-    execute(&app.engine, KEEP, values.into_iter().map(ScalarValue::from).collect()).await?;
+    kept::keep(&app.engine, &id, run.kind(), &run.model, request, &json!(answer)).await?;
     Ok(answer)
 }
 
@@ -82,10 +78,9 @@ pub(in crate::http) async fn post_steer_load(
 ) -> std::result::Result<Json<LoadedRun>, ApiError> {
     let Json(LoadRequest { steer_output_id: id }) =
         body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
-    let query = RepeatedQuery::new(app.engine.clone(), "http", LOAD);
-    let found = rows(&query.rows(&[ScalarValue::from(id.as_str())]).await?)?;
-    let row = found.first().ok_or_else(|| ApiError::not_found(format!("there is no steering run {id}")))?;
-    let (request, mut answer) = (object(&member(row, "request"))?, object(&member(row, "response"))?);
+    let run = kept::load(&app.engine, &id, &["steer", "steer_chat"]).await?;
+    let run = run.ok_or_else(|| ApiError::not_found(format!("there is no steering run {id}")))?;
+    let mut answer = run.response;
     for (name, asked) in [
         ("inputText", "prompt"),
         ("modelId", "modelId"),
@@ -99,20 +94,10 @@ pub(in crate::http) async fn post_steer_load(
         ("defaultChatMessages", "defaultChatMessages"),
         ("steeredChatMessages", "steeredChatMessages"),
     ] {
-        if let Some(value) = request.get(asked) {
+        if let Some(value) = run.request.get(asked) {
             answer.insert(name.to_owned(), value.clone());
         }
     }
     answer.insert("limit".to_owned(), "0".into());
     Ok(Json(LoadedRun(answer)))
-}
-
-/// JSON that may come as the text that it is kept as.
-fn object(value: &Value) -> Result<Map<String, Value>> {
-    let read = match value {
-        Value::String(text) => serde_json::from_str(text).ok(),
-        Value::Object(members) => Some(members.clone()),
-        _ => None,
-    };
-    read.ok_or_else(|| Error::new(ErrorKind::Corrupt, "a saved run is no JSON object"))
 }
