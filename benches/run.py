@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from latentdb import LatentDB
-from measures import imports, lookup, questions, rows
+from measures import imports, lookup, questions, requests, rows
 from peers import duck
 from peers.postgres import SETTINGS, Postgres
 from report import Row, print_table, write_json
@@ -23,7 +23,7 @@ from setting import Setting
 from synthetic import Synthetic
 from timing import load
 
-MEASURES = {"import": imports, "lookup": lookup, "questions": questions, "rows": rows}
+MEASURES = {"import": imports, "lookup": lookup, "questions": questions, "requests": requests, "rows": rows}
 
 
 def arguments() -> argparse.Namespace:
