@@ -82,9 +82,14 @@ def same_page(ours: str, theirs: str) -> None:
     for address in (ours, theirs):
         with urllib.request.urlopen(f"{address}/api/feature/{MODEL}/{SOURCE}/1") as answer:
             pages.append(json.load(answer))
-    shown = [[(act["maxValue"], act["tokens"]) for act in page["activations"]] for page in pages]
-    if sorted(shown[0]) != sorted(shown[1]) or pages[0]["pos_str"] != pages[1]["pos_str"]:
+    shown = [sorted((round(act["maxValue"], 4), plain(act["tokens"])) for act in page["activations"]) for page in pages]
+    if shown[0] != shown[1] or plain(pages[0]["pos_str"]) != plain(pages[1]["pos_str"]):
         raise AssertionError("the two servers do not answer the same")
+
+
+def plain(tokens: list[str]) -> list[str]:
+    """Tokens as Postgres has them, which cannot store U+0000."""
+    return [token.replace("\0", "") for token in tokens]
 
 
 @contextmanager
