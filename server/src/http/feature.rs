@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
 use arrow::json::writer::EncoderOptions;
 use arrow::record_batch::RecordBatch;
 use axum::extract::{Path, State};
@@ -50,9 +51,27 @@ pub(super) struct FeatureReader {
     model: RepeatedQuery,
     source: RepeatedQuery,
     source_set: RepeatedQuery,
-    comments: RepeatedQuery,
-    lists: RepeatedQuery,
+    comments: RareRows,
+    lists: RareRows,
     user: RepeatedQuery,
+}
+
+/// Rows that most features have none of: looked for before the query that joins them is run.
+#[derive(Debug)]
+struct RareRows {
+    any: RepeatedQuery,
+    all: RepeatedQuery,
+}
+
+impl RareRows {
+    /// The rows; a batch without columns if there are none.
+    async fn rows(&self, key: &[ScalarValue]) -> Result<RecordBatch> {
+        let any = self.any.rows(key).await?;
+        if any.num_rows() == 0 {
+            return Ok(RecordBatch::new_empty(Arc::new(Schema::empty())));
+        }
+        self.all.rows(key).await
+    }
 }
 
 /// What the look-ups found.
@@ -60,7 +79,8 @@ struct Found {
     feature: RecordBatch,
     activations: RecordBatch,
     explanations: RecordBatch,
-    scores: RecordBatch,
+    /// Of each explanation.
+    scores: Vec<RecordBatch>,
     model: RecordBatch,
     source: RecordBatch,
     source_set: RecordBatch,
@@ -90,8 +110,7 @@ impl FeatureReader {
             ),
             scores: select(
                 prisma::SCORE,
-                "explanation_scores s JOIN explanations e ON s.explanation_id = e.explanation_id \
-                 WHERE e.model_id = $1 AND e.source_id = $2 AND e.index = $3 ORDER BY s.created_at, s.score_id",
+                "explanation_scores s WHERE s.explanation_id = $1 ORDER BY s.created_at, s.score_id",
             ),
             model: lookup(format!("SELECT {}, extra FROM models WHERE model_id = $1", select_list(prisma::MODEL))),
             source: lookup(format!(
@@ -99,19 +118,24 @@ impl FeatureReader {
                 select_list(prisma::SOURCE)
             )),
             source_set: lookup(format!(
-                "SELECT {}, extra FROM source_sets WHERE model_id = $1 \
-                 AND set_id = (SELECT set_id FROM sources WHERE model_id = $2 AND source_id = $3)",
+                "SELECT {}, extra FROM source_sets WHERE model_id = $1 AND set_id = $2",
                 select_list(prisma::SOURCE_SET)
             )),
-            comments: lookup(format!(
-                "SELECT {}, u.name AS user_name FROM comments c LEFT JOIN users u ON c.user_id = u.user_id \
-                 WHERE c.model_id = $1 AND c.source_id = $2 AND c.index = $3 ORDER BY c.created_at",
-                select_list(prisma::COMMENT)
-            )),
-            lists: lookup(format!(
-                "SELECT {list_columns} FROM list_items i JOIN lists l ON i.list_id = l.list_id \
-                 WHERE i.model_id = $1 AND i.source_id = $2 AND i.index = $3 ORDER BY i.added_at"
-            )),
+            comments: RareRows {
+                any: lookup(format!("SELECT comment_id FROM comments WHERE {OF_FEATURE} LIMIT 1")),
+                all: lookup(format!(
+                    "SELECT {}, u.name AS user_name FROM comments c LEFT JOIN users u ON c.user_id = u.user_id \
+                     WHERE c.model_id = $1 AND c.source_id = $2 AND c.index = $3 ORDER BY c.created_at",
+                    select_list(prisma::COMMENT)
+                )),
+            },
+            lists: RareRows {
+                any: lookup(format!("SELECT list_id FROM list_items WHERE {OF_FEATURE} LIMIT 1")),
+                all: lookup(format!(
+                    "SELECT {list_columns} FROM list_items i JOIN lists l ON i.list_id = l.list_id \
+                     WHERE i.model_id = $1 AND i.source_id = $2 AND i.index = $3 ORDER BY i.added_at"
+                )),
+            },
             user: lookup("SELECT name FROM users WHERE user_id = $1".to_owned()),
         }
     }
@@ -119,16 +143,12 @@ impl FeatureReader {
     /// The JSON of a feature; `None` if there is none of that address.
     pub(super) async fn read(&self, model: &str, source: &str, index: i32) -> Result<Option<Vec<u8>>> {
         let key = [ScalarValue::from(model), ScalarValue::from(source), ScalarValue::from(index)];
-        let (of_model, of_source) = (&key[..1], &key[..2]);
-        let of_set = [key[0].clone(), key[0].clone(), key[1].clone()];
-        let (feature, activations, explanations, scores, model, source, source_set, comments, lists) = futures::try_join!(
+        let (feature, activations, (explanations, scores), model, (source, source_set), comments, lists) = futures::try_join!(
             self.feature.rows(&key),
             self.activations.rows(&key),
-            self.explanations.rows(&key),
-            self.scores.rows(&key),
-            self.model.rows(of_model),
-            self.source.rows(of_source),
-            self.source_set.rows(&of_set),
+            self.explanations_with_scores(&key),
+            self.model.rows(&key[..1]),
+            self.source_with_set(&key[..2]),
             self.comments.rows(&key),
             self.lists.rows(&key),
         )?;
@@ -139,6 +159,26 @@ impl FeatureReader {
         let found =
             Found { feature, activations, explanations, scores, model, source, source_set, comments, lists, users };
         found.write().map(Some)
+    }
+
+    /// A feature's explanations, and the scores of each.
+    async fn explanations_with_scores(&self, key: &[ScalarValue]) -> Result<(RecordBatch, Vec<RecordBatch>)> {
+        let explanations = self.explanations.rows(key).await?;
+        let mut scores = Vec::with_capacity(explanations.num_rows());
+        for row in 0..explanations.num_rows() {
+            let id = member_at(prisma::EXPLANATION, &explanations, "id", row).unwrap_or_default();
+            scores.push(self.scores.rows(&[ScalarValue::from(id)]).await?);
+        }
+        Ok((explanations, scores))
+    }
+
+    /// A source, and the set that it is of.
+    async fn source_with_set(&self, key: &[ScalarValue]) -> Result<(RecordBatch, RecordBatch)> {
+        let source = self.source.rows(key).await?;
+        let set = member_at(prisma::SOURCE, &source, "setName", 0).unwrap_or_default();
+        let of_set = [key.first().cloned().unwrap_or(ScalarValue::Null), ScalarValue::from(set)];
+        let set = self.source_set.rows(&of_set).await?;
+        Ok((source, set))
     }
 
     async fn names_of(&self, ids: BTreeSet<&str>) -> Result<HashMap<String, String>> {
@@ -193,12 +233,8 @@ impl Found {
     }
 
     fn write_explanations(&self, options: &EncoderOptions, out: &mut Vec<u8>) -> Result<()> {
-        let mut scores_of: HashMap<&str, Vec<usize>> = HashMap::new();
-        for row in 0..self.scores.num_rows() {
-            let explanation = member_at(prisma::SCORE, &self.scores, "explanationId", row).unwrap_or_default();
-            scores_of.entry(explanation).or_default().push(row);
-        }
-        let mut scores = RecordWriter::new(prisma::SCORE, &self.scores, options)?;
+        let writers = self.scores.iter().map(|scores| RecordWriter::new(prisma::SCORE, scores, options));
+        let mut writers = writers.collect::<Result<Vec<_>>>()?;
         let mut explanations = RecordWriter::new(prisma::EXPLANATION, &self.explanations, options)?;
         write_all(self.explanations.num_rows(), out, |row, out| {
             out.push(b'{');
@@ -208,9 +244,10 @@ impl Found {
             let asker = asker.and_then(|id| Some(serde_json::json!({"id": id, "name": self.users.get(id)?})));
             out.extend_from_slice(serde_json::Value::from(asker).to_string().as_bytes());
             out.extend_from_slice(b",\"scores\":");
-            let id = member_at(prisma::EXPLANATION, &self.explanations, "id", row).unwrap_or_default();
-            let rows = scores_of.get(id).map(Vec::as_slice).unwrap_or_default();
-            write_each(rows.iter().copied(), out, |row, out| scores.write(row, out));
+            match (self.scores.get(row), writers.get_mut(row)) {
+                (Some(scores), Some(writer)) => write_all(scores.num_rows(), out, |row, out| writer.write(row, out)),
+                _ => out.extend_from_slice(b"[]"),
+            }
             out.push(b'}');
         });
         Ok(())
@@ -269,14 +306,10 @@ fn write_user(name: Option<&str>, out: &mut Vec<u8>) {
     out.extend_from_slice(user.to_string().as_bytes());
 }
 
-fn write_all(rows: usize, out: &mut Vec<u8>, write: impl FnMut(usize, &mut Vec<u8>)) {
-    write_each(0..rows, out, write);
-}
-
-fn write_each(rows: impl Iterator<Item = usize>, out: &mut Vec<u8>, mut write: impl FnMut(usize, &mut Vec<u8>)) {
+fn write_all(rows: usize, out: &mut Vec<u8>, mut write: impl FnMut(usize, &mut Vec<u8>)) {
     out.push(b'[');
-    for (position, row) in rows.enumerate() {
-        if position > 0 {
+    for row in 0..rows {
+        if row > 0 {
             out.push(b',');
         }
         write(row, out);
