@@ -73,15 +73,17 @@ function LensChoice({ model, value, onChange }: { readonly model: string; readon
   });
   const whyNot = data?.length === 0 ? `${model} has no Jacobian lens: latentdb model lens ${model} FILE adds one` : null;
   return (
-    <Segments
-      name="Lens"
-      value={value}
-      options={[
-        ["logit", "Logit"],
-        ["jacobian", "Jacobian", whyNot],
-      ]}
-      onChange={onChange}
-    />
+    <div className={css.choice}>
+      <Segments
+        name="Lens"
+        value={value}
+        options={[
+          ["logit", "Logit"],
+          ["jacobian", "Jacobian", whyNot],
+        ]}
+        onChange={onChange}
+      />
+    </div>
   );
 }
 
