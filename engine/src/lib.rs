@@ -33,7 +33,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use models::{ModelFunction, ModelLimits, ModelRequest, ModelService};
 pub use outcome::{CopyFormat, CopyIn, CopyOptions, CopyOut, Outcome, RowStream, TransactionStatus};
 pub use sql::{
-    FunctionParameter, Listener, Notices, Parameter, Procedure, Reached, RepeatedQuery, Session, text_literal,
+    FunctionParameter, Listener, Notices, Parameter, ParquetBytes, Procedure, Reached, RepeatedQuery, Session,
+    text_literal,
 };
 pub use statement::{Prepared, Statement};
 pub use storage::load::{Load, StagedFile};

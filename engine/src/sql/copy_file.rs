@@ -14,12 +14,10 @@ use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::ast;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 use uuid::Uuid;
 
 use super::conversation::Conversation;
-use super::copy;
+use super::{copy, parquet_bytes};
 use crate::outcome::CopyOptions;
 use crate::{Error, ErrorKind, Outcome, Result};
 
@@ -96,8 +94,7 @@ impl NewFile {
         let file = BufWriter::new(File::create(&temporary).map_err(|error| failed(path, &error))?);
         let writer = match format {
             Format::Parquet => {
-                let properties =
-                    WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+                let properties = parquet_bytes::properties();
                 let writer =
                     ArrowWriter::try_new(file, Arc::clone(schema), Some(properties)).map_err(DataFusionError::from);
                 Writer::Parquet(Box::new(writer?))

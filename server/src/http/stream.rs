@@ -7,7 +7,6 @@
 //! - Arrow: the stream has no end-of-stream marker;
 //! - Parquet: the file has no footer, so no reader opens it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::ipc::writer::StreamWriter;
@@ -16,11 +15,7 @@ use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use latentdb_engine::{Error, ErrorKind, Result, RowStream, Session};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
+use latentdb_engine::{Error, ErrorKind, ParquetBytes, Result, RowStream, Session};
 
 use super::error::error_body;
 use super::negotiate::Format;
@@ -28,8 +23,6 @@ use crate::json::{RowShape, type_name, write_rows};
 
 /// Size of the pieces that are encoded without letting other tasks run.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// Size at which a row group of a Parquet file ends: rows wait in memory for the rest of theirs.
-const ROW_GROUP_BYTES: usize = 16 << 20;
 /// How long the last words of a failed answer get to leave before the connection is cut.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
@@ -129,7 +122,7 @@ enum Encoder {
     Json { head: Vec<u8>, rows: u64 },
     Ndjson,
     Arrow(Box<StreamWriter<Vec<u8>>>),
-    Parquet(Box<ArrowWriter<Vec<u8>>>),
+    Parquet(Box<ParquetBytes>),
 }
 
 impl Encoder {
@@ -149,21 +142,15 @@ impl Encoder {
             Format::Arrow => {
                 Self::Arrow(Box::new(StreamWriter::try_new(Vec::new(), rows.schema()).map_err(|e| no_ipc(&e))?))
             }
-            Format::Parquet => {
-                let compression = Compression::ZSTD(ZstdLevel::default());
-                let properties = WriterProperties::builder().set_compression(compression).build();
-                let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(rows.schema()), Some(properties));
-                Self::Parquet(Box::new(writer.map_err(|e| no_parquet(&e))?))
-            }
+            Format::Parquet => Self::Parquet(Box::new(ParquetBytes::new(rows.schema())?)),
         })
     }
 
     fn begin(&mut self) -> Result<Vec<u8>> {
         Ok(match self {
             Self::Json { head, .. } => std::mem::take(head),
-            Self::Ndjson => Vec::new(),
+            Self::Ndjson | Self::Parquet(_) => Vec::new(),
             Self::Arrow(writer) => std::mem::take(writer.get_mut()),
-            Self::Parquet(writer) => std::mem::take(writer.inner_mut()),
         })
     }
 
@@ -192,13 +179,7 @@ impl Encoder {
                 writer.write(batch).map_err(|error| no_ipc(&error))?;
                 out = std::mem::take(writer.get_mut());
             }
-            Self::Parquet(writer) => {
-                writer.write(batch).map_err(|error| no_parquet(&error))?;
-                if writer.in_progress_size() >= ROW_GROUP_BYTES {
-                    writer.flush().map_err(|error| no_parquet(&error))?;
-                }
-                out = std::mem::take(writer.inner_mut());
-            }
+            Self::Parquet(file) => out = file.write(batch)?,
         }
         Ok(out)
     }
@@ -211,10 +192,7 @@ impl Encoder {
                 writer.finish().map_err(|error| no_ipc(&error))?;
                 std::mem::take(writer.get_mut())
             }
-            Self::Parquet(writer) => {
-                writer.finish().map_err(|error| no_parquet(&error))?;
-                std::mem::take(writer.inner_mut())
-            }
+            Self::Parquet(file) => file.finish()?,
         })
     }
 
@@ -230,8 +208,4 @@ impl Encoder {
 
 fn no_ipc(error: &arrow::error::ArrowError) -> Error {
     Error::new(ErrorKind::Unsupported, format!("the rows have no Arrow IPC form: {error}"))
-}
-
-fn no_parquet(error: &ParquetError) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("the rows have no Parquet form: {error}"))
 }
