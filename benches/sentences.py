@@ -13,7 +13,6 @@ import argparse
 import ast
 import os
 import random
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -22,8 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from latentdb import LatentDB
 from vectors import named
 
 QUERIES = 200
@@ -71,14 +69,16 @@ def sentences() -> Iterator[str]:
 
 
 def embed(asked: argparse.Namespace, texts: list[str]) -> np.ndarray:
+    os.environ["LATENTDB_EMBEDDING_MODEL"] = str(asked.model)
     with tempfile.TemporaryDirectory() as folder:
-        given, made = Path(folder) / "texts.parquet", Path(folder) / "vectors.parquet"
-        pq.write_table(pa.table({"id": range(len(texts)), "text": texts}), given)
-        statement = f"COPY (SELECT id, embed(text) AS vector FROM '{given}' ORDER BY id) TO '{made}'"
-        environment = {**os.environ, "LATENTDB_EMBEDDING_MODEL": str(asked.model)}
-        command = [asked.latentdb.resolve(), "--data", f"{folder}/db", "sql", statement]
-        subprocess.run(command, check=True, env=environment)
-        return np.stack(pq.read_table(made)["vector"].to_numpy()).astype(np.float32)
+        ours = LatentDB(asked.latentdb.resolve(), Path(folder) / "db")
+        with ours.serve() as server, server.connect() as connection:
+            connection.execute("CREATE TABLE texts (id bigint PRIMARY KEY, text text)")
+            with connection.cursor().copy("COPY texts FROM STDIN") as copy:
+                for row in enumerate(texts):
+                    copy.write_row(row)
+            rows = connection.execute("SELECT embed(text) FROM texts ORDER BY id", binary=True).fetchall()
+    return np.array([row[0] for row in rows], dtype=np.float32)
 
 
 if __name__ == "__main__":
