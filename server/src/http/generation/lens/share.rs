@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use chrono::{SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ use super::request::LensPromptRequest;
 use super::{begin, whole};
 use crate::http::App;
 use crate::http::error::ApiError;
-use crate::http::generation::kept;
+use crate::http::generation::{host, kept, read};
 
 const KIND: &str = "lens";
 /// Letters of a description at most, as in Neuronpedia.
@@ -57,9 +57,7 @@ pub(in crate::http) async fn post_lens_share(
     headers: HeaderMap,
     body: Result<Json<Value>, JsonRejection>,
 ) -> Result<Json<SharedLens>, ApiError> {
-    let Json(asked) = body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
-    let share: LensShareRequest =
-        serde_json::from_value(asked.clone()).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let (share, asked) = read::<LensShareRequest>(body)?;
     if share.description.as_ref().is_some_and(|text| text.chars().count() > LONGEST) {
         return Err(ApiError::bad_request(format!("description has {LONGEST} letters at most")));
     }
@@ -85,9 +83,8 @@ pub(in crate::http) async fn post_lens_share(
     });
     let id = kept::new_id();
     kept::keep(&app.engine, &id, KIND, model.as_str().unwrap_or_default(), &asked, &record).await?;
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let path = format!("/lens/{id}");
-    Ok(Json(SharedLens { url: format!("{host}{path}"), path, id }))
+    Ok(Json(SharedLens { url: format!("{}{path}", host(&headers)), path, id }))
 }
 
 /// A reading that was shared.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::sse::{Event as Frame, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt};
@@ -27,6 +27,7 @@ use self::answer::SteerAnswer;
 use self::request::{Asked, SteerChatRequest, SteerRequest};
 use self::run::Run;
 pub(in crate::http) use self::saved::sweep_runs;
+use super::{host, read};
 use crate::http::error::{ApiError, error_body};
 use crate::http::{App, Routes};
 
@@ -80,18 +81,11 @@ async fn post_steer_chat(
     steer(app, &headers, request.asked(json)?).await
 }
 
-/// The request, and the JSON that it came as, which is kept with the run.
-fn read<T: serde::de::DeserializeOwned>(body: Result<Json<Value>, JsonRejection>) -> Result<(T, Value), ApiError> {
-    let Json(json) = body.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
-    let request = serde_json::from_value(json.clone()).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    Ok((request, json))
-}
-
 /// Begins both texts before it answers, so that what is wrong with a request is an error and no broken stream.
 async fn steer(app: Arc<App>, headers: &HeaderMap, asked: Asked) -> Result<Response, ApiError> {
     let (streams, request) = (asked.streams, asked.json.clone());
     let mut run = Run::begin(super::models(&app)?, asked).await?;
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
+    let host = host(headers).to_owned();
     if !streams {
         while run.advance().await?.is_some() {}
         return Ok(Json(saved::keep(&app, &host, &run, &request).await?).into_response());
