@@ -72,7 +72,7 @@ function Evaluated({ table }: { readonly table: EvalTable }) {
         <Choice label="Source set" value={set} options={sets} any="All sets" onChange={(next) => change({ set: next })} />
         <Choice label="x" value={x} options={metrics} onChange={(next) => change({ x: next })} />
         <Choice label="y" value={y} options={metrics} onChange={(next) => change({ y: next })} />
-        <label className={css.check}>
+        <label className="check">
           <input type="checkbox" checked={isLog} onChange={(event) => change({ log: event.target.checked ? "1" : null })} /> Logarithmic x
         </label>
       </div>

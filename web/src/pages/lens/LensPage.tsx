@@ -46,7 +46,7 @@ function OwnLens() {
         <TextForm label="Text" placeholder="A text to read through the layers" isDisabled={whyNot !== null} onSubmit={(next) => change({ q: next }, { replace: false })}>
           <ModelSelect registry={registry} mustRun value={model?.model_id ?? ""} onChange={(next) => change({ model: next })} />
           {model !== undefined && <LensChoice model={model.model_id} value={lens} onChange={(next) => change({ lens: next === "logit" ? null : next })} />}
-          <label className={css.check}>
+          <label className="check">
             <input type="checkbox" checked={onlyWords} onChange={(event) => change({ words: event.target.checked ? "1" : null })} /> Only words
           </label>
         </TextForm>

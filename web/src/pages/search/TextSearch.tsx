@@ -31,7 +31,7 @@ export function TextSearchForm({ registry }: { readonly registry: Registry }) {
         <ModelSelect registry={registry} mustRun value={model?.model_id ?? ""} onChange={(next) => change({ model: next, set: null, source: null, at: null })} />
         {model && <SetSelect model={model} value={set} onChange={(next) => change({ set: next, source: null, at: null })} />}
         <DensityLimit />
-        <label className={css.check} title="Values at the token that begins a text are large and mean little">
+        <label className="check" title="Values at the token that begins a text are large and mean little">
           <input type="checkbox" checked={parameters.get("bos") === "1"} onChange={(event) => change({ bos: event.target.checked ? "1" : null })} /> Count the first token
         </label>
       </TextForm>
