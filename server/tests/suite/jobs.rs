@@ -168,15 +168,22 @@ async fn only_so_many_run_at_once() {
     let source = repository("datasets/demo/sources/3-res");
     let source = json!({"kind": "source", "model": "docs-3m", "id": "3-res", "path": source});
     assert_eq!(ended(&server, &start(&server, source).await).await["state"], "done");
-    let corpus = "SELECT repeat(''x '' || n, 60) FROM generate_series(1, 20000) t(n)";
-    let long = format!("CALL generate_dashboards('docs-3m', '3-res', '{corpus}', context_length => 32)");
+    // Each its own dashboards: a second run of the same ones is refused, and so would not keep its place.
+    let long = |length: u32| {
+        let corpus = "SELECT repeat(''x '' || n, 60) FROM generate_series(1, 20000) t(n)";
+        let sql = format!("CALL generate_dashboards('docs-3m', '3-res', '{corpus}', context_length => {length})");
+        json!({"kind": "statement", "sql": sql})
+    };
     let mut running = Vec::new();
-    for _ in 0..4 {
-        running.push(start(&server, json!({"kind": "statement", "sql": long})).await);
+    for length in 30..34 {
+        running.push(start(&server, long(length)).await);
     }
-    let (status, refused) =
-        ask(&server, Method::POST, "/v1/jobs", Some(json!({"kind": "statement", "sql": long})), &[]).await;
+    let (status, refused) = ask(&server, Method::POST, "/v1/jobs", Some(long(34)), &[]).await;
     assert_eq!(status, 503, "{refused}");
+    for id in running {
+        let job = look(&server, &id).await;
+        assert_eq!(job["state"], "running", "{job}");
+    }
     // A server that stops stops its jobs.
     assert!(server.stop().success());
 }
