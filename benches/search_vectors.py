@@ -33,6 +33,8 @@ from report import Row, print_table, write_json
 from timing import load
 from vectors import EFFORT, K, LINKS, ROUNDS, WIDTHS, fastest, files, nearest
 
+# For a million vectors: the index is in memory while it is built, and afterwards.
+MEMORY = {"maintenance_work_mem": "4GB", "shared_buffers": "4GB"}
 DISTANCE = "ORDER BY embedding <=> %s::vector LIMIT 10"
 
 
@@ -76,7 +78,7 @@ def main() -> int:
         "data": {name: getattr(asked, name) for name in ("data", "count", "dim", "clusters", "queries")},
         "versions": {"latentdb": f"{ours.version()} ({asked.latentdb.resolve().parent.name} build)",
                      "duckdb": version("duckdb"), "pgserver": version("pgserver")},
-        "postgres_settings": SETTINGS,
+        "postgres_settings": SETTINGS | MEMORY,
         "machine": {"cores": os.cpu_count(), "load_at_start": load()},
     }  # fmt: skip
     with latentdb(ours, data) as side:
@@ -150,6 +152,7 @@ def latentdb(ours: LatentDB, data: np.ndarray) -> Iterator[Side]:
     with ours.serve() as server, server.connect() as connection:
         connection.execute(f"CREATE TABLE items (id bigint PRIMARY KEY, embedding vector({data.shape[1]}))")
         rows = timed(lambda: copy_in(connection, lines))
+        lines.clear()  # gigabytes, of a million vectors
         built = timed(lambda: connection.execute(index))
         widen = lambda ef: connection.execute(f"SET latentdb.vector_ef = {ef}")
         yield Side(rows, built, widen, asking(connection))
@@ -164,11 +167,11 @@ def pgvector(folder: Path, data: np.ndarray) -> Iterator[Side]:
     lines = [f"{number}\t{text(vector)}\n" for number, vector in enumerate(data)]
     index = f"""CREATE INDEX ON items USING hnsw (embedding vector_cosine_ops)
         WITH (m = {LINKS}, ef_construction = {EFFORT})"""
-    with Postgres(folder / "postgres", programs / "bin") as postgres, postgres.connect() as connection:
+    with Postgres(folder / "postgres", programs / "bin", **MEMORY) as postgres, postgres.connect() as connection:
         connection.execute("CREATE EXTENSION vector")
         connection.execute(f"CREATE TABLE items (id bigint PRIMARY KEY, embedding vector({data.shape[1]}))")
         rows = timed(lambda: copy_in(connection, lines))
-        connection.execute("SET maintenance_work_mem = '2GB'")
+        lines.clear()  # gigabytes, of a million vectors
         built = timed(lambda: connection.execute(index))
         postgres.settle()
         widen = lambda ef: connection.execute(f"SET hnsw.ef_search = {min(ef, 1000)}")

@@ -91,8 +91,9 @@ def _free_port() -> int:
 class Postgres:
     """A cluster in `folder`. Use as a context manager: it stops at the end whatever happens."""
 
-    def __init__(self, folder: Path, programs: Path = BIN):
+    def __init__(self, folder: Path, programs: Path = BIN, **settings: str):
         self.folder = folder
+        self.settings = SETTINGS | settings
         self.programs = programs
         self.port = _free_port()
         self.process: subprocess.Popen | None = None
@@ -111,7 +112,7 @@ class Postgres:
                 [self.programs / "initdb", "-D", data, "-U", "bench", "--auth=trust", "--encoding=UTF8", "--locale=C"],
                 check=True, stdout=subprocess.DEVNULL, cwd="/", **self._user(),
             )  # fmt: skip
-        options = [argument for item in SETTINGS.items() for argument in ("-c", "=".join(item))]
+        options = [argument for item in self.settings.items() for argument in ("-c", "=".join(item))]
         options += ["-c", f"port={self.port}", "-c", f"unix_socket_directories={self.folder}"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(

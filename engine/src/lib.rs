@@ -34,7 +34,7 @@ pub use models::{ModelFunction, ModelLimits, ModelRequest, ModelService};
 pub use outcome::{CopyFormat, CopyIn, CopyOptions, CopyOut, Outcome, RowStream, TransactionStatus};
 pub use sql::{
     FunctionParameter, Listener, Notices, Parameter, ParquetBytes, Procedure, Reached, RepeatedQuery, Session,
-    text_literal,
+    parse_list, text_literal,
 };
 pub use statement::{Prepared, Statement};
 pub use storage::load::{Load, StagedFile};

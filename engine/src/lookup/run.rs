@@ -5,11 +5,10 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow::compute::{SortColumn, filter_record_batch, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::Expr;
-use datafusion::physical_plan::PhysicalExpr;
 use futures::future::BoxFuture;
 
 use super::best::found_schema;
@@ -149,15 +148,22 @@ impl Run<'_> {
     }
 
     fn evaluate(&self, value: &Value, input: &RecordBatch) -> Result<ArrayRef> {
-        let expr = match value {
-            Value::Ready(expr) => Arc::clone(expr),
-            Value::Open(expr, schema) => self.bind(expr, schema)?,
-        };
-        Ok(expr.evaluate(input)?.into_array(input.num_rows())?)
+        let rows = input.num_rows();
+        match value {
+            Value::Ready(expr) => Ok(expr.evaluate(input)?.into_array(rows)?),
+            Value::Open(expr, schema) => {
+                let expr = self.bind(expr)?;
+                if let Some(value) = as_value(&expr) {
+                    return Ok(value.to_array_of_size(rows)?);
+                }
+                let expr = self.state.create_physical_expr(expr, schema)?;
+                Ok(expr.evaluate(input)?.into_array(rows)?)
+            }
+        }
     }
 
     /// `expr` with the parameters' values in it.
-    fn bind(&self, expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
+    fn bind(&self, expr: &Expr) -> Result<Expr> {
         let bound = expr.clone().transform(|expr| match &expr {
             Expr::Placeholder(parameter) => {
                 let number: Option<usize> = parameter.id.strip_prefix('$').and_then(|number| number.parse().ok());
@@ -167,7 +173,16 @@ impl Run<'_> {
             }
             _ => Ok(Transformed::no(expr)),
         });
-        Ok(self.state.create_physical_expr(bound.data()?, schema)?)
+        Ok(bound.data()?)
+    }
+}
+
+/// The value that `expr` is, if it is nothing more.
+fn as_value(expr: &Expr) -> Option<&ScalarValue> {
+    match expr {
+        Expr::Literal(value, _) => Some(value),
+        Expr::Cast(cast) => as_value(&cast.expr).filter(|value| value.data_type() == *cast.field.data_type()),
+        _ => None,
     }
 }
 

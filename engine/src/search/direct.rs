@@ -14,6 +14,7 @@ use super::indexes::Indexes;
 use super::nearest::{self, Nearest};
 use super::settings::SearchSettings;
 use super::text_functions::parse;
+use super::threads;
 use super::values::{Texts, Vectors};
 use super::words::Words;
 use crate::Result;
@@ -46,7 +47,7 @@ impl Searched<'_> {
         let use_indexes = SearchSettings::of(self.state).use_indexes;
         let index = indexes.text(self.table, self.column).filter(|_| use_indexes);
         let words = Words::gather(&indexes, index.as_deref(), self.target, self.state, self.column).await?;
-        nearest::blocking(move || bm25::best_rows(&words, &query, k)).await.map(Some)
+        threads::search(bm25::is_brief(&words, &query)?, || bm25::best_rows(&words, &query, k)).await.map(Some)
     }
 
     /// The `k` rows whose vectors are nearest to the one in `vector`; `None` where no index answers this.

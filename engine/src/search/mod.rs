@@ -32,6 +32,7 @@ mod scanned;
 mod segment;
 mod settings;
 pub(crate) mod text_functions;
+mod threads;
 pub(crate) mod upkeep;
 mod values;
 mod words;

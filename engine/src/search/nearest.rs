@@ -12,12 +12,16 @@ use super::index::Index;
 use super::read::{located, places};
 use super::rows::{Places, RowsOfFiles, to_filter};
 use super::segment::{Content, Segment};
+use super::threads;
 use super::values::Vectors;
 use crate::Result;
 use crate::storage::scan::ScanTarget;
 
 /// Candidates beyond those that were asked for: the sort above ranks by exact distances, which may order near equals otherwise.
 const SPARE: usize = 16;
+
+/// Searches that read so much take less than half a millisecond, and so less than two or three threads take to wake one another.
+const BRIEF: usize = 4 << 20;
 
 /// What is looked for.
 #[derive(Debug, Clone)]
@@ -56,15 +60,19 @@ pub(super) async fn found(
     let coverage = Coverage::of(Some(index), target);
     let rest = coverage.rest(target);
     let Coverage { parts, left } = coverage;
-    let own = wanted.clone();
-    let search = move || -> Result<_> {
+    let expected = parts
+        .iter()
+        .map(|(segment, _)| segment.expected_bytes(wanted.k.saturating_add(SPARE), wanted.ef))
+        .fold(0, usize::saturating_add);
+    let is_brief = allowed.is_none() && expected <= BRIEF;
+    let search = || -> Result<_> {
         let mut found = Vec::new();
         for (segment, places) in &parts {
-            search_one(segment, places, &own, allowed.as_ref(), &mut found)?;
+            search_one(segment, places, wanted, allowed.as_ref(), &mut found)?;
         }
-        Ok((found, allowed))
+        Ok(found)
     };
-    let (mut found, allowed) = blocking(search).await?;
+    let mut found = threads::search(is_brief, search).await?;
     scan(&rest, &left, state, wanted, allowed.as_ref(), &mut found).await?;
     found.sort_unstable_by(|one, other| one.0.total_cmp(&other.0).then((one.1, one.2).cmp(&(other.1, other.2))));
     Ok(found)
@@ -144,10 +152,4 @@ fn best(found: &[Found], k: usize) -> Option<RowsOfFiles> {
         rows.entry(*file).or_default().insert(*row);
     }
     Some(rows)
-}
-
-/// Runs what keeps a thread busy.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| crate::Error::new(crate::ErrorKind::Internal, format!("a search failed: {error}")))?
 }

@@ -50,6 +50,14 @@ impl Segment {
         };
         Ok(Self { files, content })
     }
+
+    /// How long a search for the `k` nearest is going to take, about: as long as to read so many bytes in order. `ef` as there.
+    pub(super) fn expected_bytes(&self, k: usize, ef: Option<usize>) -> usize {
+        match &self.content {
+            Content::Vectors(vectors) => vectors.expected_bytes(k, ef),
+            Content::Text(_) => 0,
+        }
+    }
 }
 
 impl SegmentFiles {

@@ -3,7 +3,7 @@
 //! Incoming rows flow as they are read into one `INSERT`; nothing of them is visible before the input
 //! ended and all of it was good.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, StringArray, new_null_array};
 use arrow::datatypes::SchemaRef;
@@ -16,7 +16,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::sql::sqlparser::ast;
 use futures::FutureExt;
@@ -67,10 +67,10 @@ pub(crate) async fn input(
     session.place().note_write();
     let current = session.current();
     let provider = session.shared().writable(&current.transaction, table)?;
-    let target = Target::new(table, &provider, columns)?;
+    let target = Arc::new(Target::new(table, &provider, columns)?);
     let width = target.columns.len();
     let stop = session.stop();
-    let insert = Insert::start(session, &current, table, provider)?;
+    let insert = Insert::start(session, &current, &target, provider)?;
     let sink = Sink {
         records: Records::new(options.clone(), width),
         pending: Pending::new(width),
@@ -85,6 +85,7 @@ pub(crate) async fn input(
 }
 
 /// The table that rows go into, and where its columns come from.
+#[derive(Debug)]
 struct Target {
     table: String,
     schema: SchemaRef,
@@ -164,6 +165,7 @@ impl Target {
 }
 
 /// Fields that are read and not yet decoded.
+#[derive(Debug)]
 struct Pending {
     lines: Vec<u64>,
     columns: Vec<Vec<FieldText>>,
@@ -190,7 +192,7 @@ impl Pending {
 
 /// An `INSERT` that runs while its rows come in.
 struct Insert {
-    rows: mpsc::Sender<RecordBatch>,
+    rows: mpsc::Sender<Pending>,
     inserted: oneshot::Receiver<Result<u64>>,
     _task: AbortOnDrop<()>,
 }
@@ -199,13 +201,13 @@ impl Insert {
     fn start(
         session: &Arc<Conversation>,
         current: &Current,
-        table: &str,
+        target: &Arc<Target>,
         provider: Arc<dyn TableProvider>,
     ) -> Result<Self> {
-        let (rows, incoming) = mpsc::channel(2);
+        let (rows, incoming) = mpsc::channel(1);
         let (done, inserted) = oneshot::channel();
         let state = Arc::new(session.planner()?.state(&current.transaction, Default::default()));
-        let plan = insert_plan(table, provider, incoming)?;
+        let plan = insert_plan(target, provider, incoming)?;
         let runtime = session.shared().runtime.clone();
         // No reason to stop but its own: the sink watches over time and cancels.
         let task = session.shared().runtime.spawn(async move {
@@ -215,8 +217,8 @@ impl Insert {
         Ok(Self { rows, inserted, _task: task })
     }
 
-    async fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        if self.rows.send(batch).await.is_ok() {
+    async fn push(&mut self, rows: Pending) -> Result<()> {
+        if self.rows.send(rows).await.is_ok() {
             return Ok(());
         }
         match (&mut self.inserted).await {
@@ -233,37 +235,45 @@ impl Insert {
 }
 
 fn insert_plan(
-    table: &str,
+    target: &Arc<Target>,
     provider: Arc<dyn TableProvider>,
-    incoming: mpsc::Receiver<RecordBatch>,
+    incoming: mpsc::Receiver<Pending>,
 ) -> Result<LogicalPlan> {
-    let schema = provider.schema();
-    let stream = Arc::new(Incoming { schema: Arc::clone(&schema), rows: std::sync::Mutex::new(Some(incoming)) });
-    let source = StreamingTable::try_new(schema, vec![stream])?;
+    let stream = Incoming { target: Arc::clone(target), rows: Mutex::new(Some(incoming)) };
+    let source = StreamingTable::try_new(Arc::clone(&target.schema), vec![Arc::new(stream)])?;
     let input = LogicalPlanBuilder::scan("stdin", provider_as_source(Arc::new(source)), None)?.build()?;
-    Ok(LogicalPlanBuilder::insert_into(input, table, provider_as_source(provider), InsertOp::Append)?.build()?)
+    Ok(LogicalPlanBuilder::insert_into(input, &target.table, provider_as_source(provider), InsertOp::Append)?
+        .build()?)
 }
 
-/// Rows from a channel, as a table that is read once.
+/// Rows from a channel, as a table that is read once. They are decoded on a thread of their own, beside the one that reads the
+/// socket and the one that writes the file.
 #[derive(Debug)]
 struct Incoming {
-    schema: SchemaRef,
-    rows: std::sync::Mutex<Option<mpsc::Receiver<RecordBatch>>>,
+    target: Arc<Target>,
+    rows: Mutex<Option<mpsc::Receiver<Pending>>>,
 }
 
 impl PartitionStream for Incoming {
     fn schema(&self) -> &SchemaRef {
-        &self.schema
+        &self.target.schema
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = self.rows.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let stream = futures::stream::unfold(rows, |rows| async move {
-            let mut rows = rows?;
-            let batch = rows.recv().await?;
-            Some((Ok(batch), Some(rows)))
+        let mut decoded = RecordBatchReceiverStreamBuilder::new(Arc::clone(&self.target.schema), 1);
+        let (target, batches) = (Arc::clone(&self.target), decoded.tx());
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).take();
+        decoded.spawn_blocking(move || {
+            let Some(mut rows) = rows else { return Ok(()) };
+            while let Some(pending) = rows.blocking_recv() {
+                let batch = target.batch(pending)?;
+                if batches.blocking_send(Ok(batch)).is_err() {
+                    break;
+                }
+            }
+            Ok(())
         });
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream))
+        decoded.build()
     }
 }
 
@@ -271,7 +281,7 @@ impl PartitionStream for Incoming {
 struct Sink {
     records: Records,
     pending: Pending,
-    target: Target,
+    target: Arc<Target>,
     insert: Insert,
     current: Current,
     stop: Stop,
@@ -291,8 +301,7 @@ impl Sink {
         if pending.lines.is_empty() {
             return Ok(());
         }
-        let batch = self.target.batch(pending)?;
-        self.insert.push(batch).await
+        self.insert.push(pending).await
     }
 
     /// The end of the input: the rest is decoded and all of it inserted.
@@ -331,10 +340,8 @@ impl CopySink for Sink {
             if self.failed {
                 return Err(Error::new(ErrorKind::BadInput, "the COPY has failed already"));
             }
-            let session = Arc::clone(&self.session);
-            let place =
-                Target { table: self.target.table.clone(), schema: Arc::clone(&self.target.schema), columns: vec![] };
-            let result = self.complete().await.map_err(|error| place.placed(error));
+            let (session, target) = (Arc::clone(&self.session), Arc::clone(&self.target));
+            let result = self.complete().await.map_err(|error| target.placed(error));
             if result.is_err() {
                 session.place().fail();
             }

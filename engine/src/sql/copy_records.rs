@@ -1,6 +1,8 @@
 //! From the bytes of a `COPY … FROM STDIN` to fields. Input may be cut anywhere: within a field, within
 //! a quote, within an escape.
 
+use memchr::{memchr2, memchr3};
+
 use crate::outcome::{CopyFormat, CopyOptions};
 use crate::{Error, ErrorKind, Result};
 
@@ -70,8 +72,17 @@ impl Records {
     /// Looks on for a newline that ends a record.
     fn find_end(&mut self) -> Option<usize> {
         let CopyOptions { format, quote, escape, .. } = self.options;
-        while let Some(&byte) = self.pending.get(self.seen) {
+        loop {
+            if !self.escaped {
+                let ahead = self.pending.get(self.seen..).unwrap_or_default();
+                let next = match format {
+                    CopyFormat::Text | CopyFormat::Binary => memchr2(b'\\', b'\n', ahead),
+                    CopyFormat::Csv => memchr3(quote, escape, b'\n', ahead),
+                };
+                self.seen += next.unwrap_or(ahead.len());
+            }
             let at = self.seen;
+            let byte = *self.pending.get(at)?;
             self.seen += 1;
             if self.escaped {
                 self.escaped = false;
@@ -85,7 +96,6 @@ impl Records {
                 _ => {}
             }
         }
-        None
     }
 
     fn read(&mut self, raw: &[u8], record: &mut impl FnMut(u64, Vec<FieldText>)) -> Result<()> {
@@ -119,9 +129,10 @@ impl Records {
         let mut start = 0;
         let mut at = 0;
         while at <= raw.len() {
+            let ahead = raw.get(at..).unwrap_or_default();
+            at += memchr2(b'\\', self.options.delimiter, ahead).unwrap_or(ahead.len());
             match raw.get(at) {
                 Some(b'\\') => at += 2,
-                Some(byte) if *byte != self.options.delimiter => at += 1,
                 _ => {
                     let field = raw.get(start..at.min(raw.len())).unwrap_or_default();
                     fields.push(self.text_field(field)?);

@@ -71,6 +71,7 @@ pub(crate) use prepared::Cached;
 pub use repeated::RepeatedQuery;
 pub use session::Session;
 pub(crate) use sessions::{Sessions, ViewSchemas};
+pub use text_values::parse_list;
 
 use std::sync::Arc;
 

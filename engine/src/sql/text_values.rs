@@ -1,12 +1,17 @@
 //! From text to typed columns, as Postgres reads its values: `{1,2,NULL}` is a list, `\x00ff` bytes.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayBuilder, ArrayRef, BinaryArray, ListArray, StringArray, StringBuilder};
-use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::array::{
+    Array, ArrayBuilder, ArrayRef, ArrowPrimitiveType, BinaryArray, ListArray, PrimitiveBuilder, StringArray,
+    StringBuilder,
+};
+use arrow::buffer::OffsetBuffer;
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type};
 use arrow::util::display::FormatOptions;
+use datafusion::common::ScalarValue;
 
 /// A value that is not of its column's type: its row and its text.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +28,12 @@ pub(crate) fn parse(texts: &StringArray, data_type: &DataType) -> Result<ArrayRe
         DataType::Binary => bytes(texts),
         _ => scalars(texts, data_type),
     }
+}
+
+/// The list in `text`, of elements as `element` says; `None` if it is malformed, or an element is not of that type.
+pub fn parse_list(text: &str, element: &FieldRef) -> Option<ScalarValue> {
+    let lists = lists(&StringArray::from(vec![text]), element).ok()?;
+    ScalarValue::try_from_array(&lists, 0).ok()
 }
 
 fn scalars(texts: &StringArray, data_type: &DataType) -> Result<ArrayRef, BadValue> {
@@ -62,14 +73,43 @@ fn hex(digits: &str) -> Option<Vec<u8>> {
 }
 
 fn lists(texts: &StringArray, element: &FieldRef) -> Result<ArrayRef, BadValue> {
+    let plain = match element.data_type() {
+        DataType::Float32 => lists_of_numbers::<Float32Type>(texts, element),
+        DataType::Float64 => lists_of_numbers::<Float64Type>(texts, element),
+        _ => None,
+    };
+    plain.map_or_else(|| lists_of_items(texts, element), Ok)
+}
+
+/// Lists that are numbers with commas between them, as vectors are. `None` if there is anything else in one.
+fn lists_of_numbers<T>(texts: &StringArray, element: &FieldRef) -> Option<ArrayRef>
+where
+    T: ArrowPrimitiveType<Native: FromStr>,
+{
+    let mut numbers = PrimitiveBuilder::<T>::new();
+    let mut lengths = Vec::with_capacity(texts.len());
+    for text in texts {
+        let before = numbers.len();
+        let inside = text.map(within).unwrap_or(Some(""))?;
+        if !inside.trim().is_empty() {
+            for item in inside.split(',') {
+                numbers.append_value(item.trim().parse().ok()?);
+            }
+        }
+        lengths.push(numbers.len() - before);
+    }
+    list_array(texts, element, lengths, Arc::new(numbers.finish())).ok()
+}
+
+fn lists_of_items(texts: &StringArray, element: &FieldRef) -> Result<ArrayRef, BadValue> {
     let mut elements = StringBuilder::new();
     let mut lengths = Vec::with_capacity(texts.len());
     let mut rows = Vec::new();
     for (row, text) in texts.iter().enumerate() {
         let before = elements.len();
         if let Some(text) = text {
-            let items = list_items(text).ok_or_else(|| BadValue { row, text: text.to_owned() })?;
-            for item in items {
+            let items = list_items(text, element.data_type().is_nested());
+            for item in items.ok_or_else(|| BadValue { row, text: text.to_owned() })? {
                 elements.append_option(item);
                 rows.push(row);
             }
@@ -81,21 +121,35 @@ fn lists(texts: &StringArray, element: &FieldRef) -> Result<ArrayRef, BadValue> 
         BadValue { row, text: if texts.is_valid(row) { texts.value(row).to_owned() } else { bad.text } }
     };
     let values = parse(&elements.finish(), element.data_type()).map_err(inside)?;
-    let nulls: Option<NullBuffer> = texts.nulls().cloned();
-    let list = ListArray::try_new(Arc::clone(element), OffsetBuffer::from_lengths(lengths), values, nulls);
-    match list {
+    list_array(texts, element, lengths, values)
+}
+
+/// The lists of `texts`, whose values `values` has one after the other.
+fn list_array(
+    texts: &StringArray,
+    element: &FieldRef,
+    lengths: Vec<usize>,
+    values: ArrayRef,
+) -> Result<ArrayRef, BadValue> {
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    match ListArray::try_new(Arc::clone(element), offsets, values, texts.nulls().cloned()) {
         Ok(list) => Ok(Arc::new(list)),
         Err(_) => Err(BadValue { row: 0, text: "null in a list that has none".to_owned() }),
     }
 }
 
-/// The items of `{a,"b, c",NULL}`, or of `[1, 2]`; nested lists keep their text. `None` if malformed.
-fn list_items(text: &str) -> Option<Vec<Option<String>>> {
+/// What a list's brackets enclose; `None` if they are not there.
+fn within(text: &str) -> Option<&str> {
     let text = text.trim();
-    let inside = match text.strip_prefix('{') {
-        Some(rest) => rest.strip_suffix('}')?,
-        None => text.strip_prefix('[')?.strip_suffix(']')?,
-    };
+    match text.strip_prefix('{') {
+        Some(rest) => rest.strip_suffix('}'),
+        None => text.strip_prefix('[')?.strip_suffix(']'),
+    }
+}
+
+/// The items of `{a,"b, c",NULL}`, or of `[1, 2]`; lists within keep their text, where they are allowed. `None` if malformed.
+fn list_items(text: &str, is_nested: bool) -> Option<Vec<Option<String>>> {
+    let inside = within(text)?;
     let mut items = Vec::new();
     if inside.trim().is_empty() {
         return Some(items);
@@ -112,23 +166,31 @@ fn list_items(text: &str) -> Option<Vec<Option<String>>> {
                 item.push(letters.next()?);
             }
             '"' if depth == 0 => {
+                // Quotes enclose all of an item, or nothing.
+                if !quoted && (was_quoted || !item.is_empty()) {
+                    return None;
+                }
                 quoted = !quoted;
                 was_quoted = true;
             }
             ',' if !quoted && depth == 0 => {
-                items.push(finish(std::mem::take(&mut item), was_quoted));
+                items.push(finish(std::mem::take(&mut item), was_quoted)?);
                 was_quoted = false;
             }
             _ => {
                 if !quoted {
                     match letter {
-                        '{' | '[' => depth += 1,
-                        '}' | ']' => depth = depth.checked_sub(1)?,
+                        '{' | '[' if is_nested => depth += 1,
+                        '}' | ']' if is_nested => depth = depth.checked_sub(1)?,
+                        '{' | '}' => return None,
                         _ => {}
                     }
                 }
                 let blank_outside = letter.is_whitespace() && !quoted && (item.is_empty() || was_quoted);
                 if !blank_outside {
+                    if was_quoted && !quoted {
+                        return None;
+                    }
                     item.push(letter);
                 }
             }
@@ -137,16 +199,19 @@ fn list_items(text: &str) -> Option<Vec<Option<String>>> {
     if quoted || depth > 0 {
         return None;
     }
-    items.push(finish(item, was_quoted));
+    items.push(finish(item, was_quoted)?);
     Some(items)
 }
 
-fn finish(item: String, was_quoted: bool) -> Option<String> {
+/// An item, or null; `None` for nothing at all, which has to be in quotes.
+fn finish(item: String, was_quoted: bool) -> Option<Option<String>> {
     if was_quoted {
-        return Some(item);
+        return Some(Some(item));
     }
-    let item = item.trim_end();
-    (!item.eq_ignore_ascii_case("null")).then(|| item.to_owned())
+    match item.trim_end() {
+        "" => None,
+        item => Some((!item.eq_ignore_ascii_case("null")).then(|| item.to_owned())),
+    }
 }
 
 #[cfg(test)]
@@ -154,7 +219,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use arrow::array::AsArray;
-    use arrow::datatypes::{Field, Float32Type, Int32Type};
+    use arrow::datatypes::{Field, Int32Type};
 
     use super::*;
 
@@ -180,6 +245,18 @@ mod tests {
         let items = lists.as_list::<i32>().value(0);
         let items: Vec<&str> = items.as_string::<i32>().iter().flatten().collect();
         assert_eq!(items, [" the", ", \"x\"", "NULL", "a b"]);
+    }
+
+    #[test]
+    fn malformed_lists_are_refused() {
+        for text in ["1,2", "{1,", "{1,,2}", "{\"1}", "{1}x", "{\"1\"2}", "{1\"2\"}", "{{1}}", "{1]", "{1,}"] {
+            for element in [DataType::Int32, DataType::Float32, DataType::Utf8] {
+                let element = Arc::new(Field::new("element", element, true));
+                assert_eq!(parse_list(text, &element), None, "{text}");
+            }
+        }
+        let nested = Arc::new(Field::new("element", list(DataType::Int32), true));
+        assert!(parse_list("{{1,2},{3}}", &nested).is_some());
     }
 
     #[test]

@@ -24,6 +24,6 @@ pub mod snippet;
 pub use analysis::Analysis;
 pub use error::{Error, ErrorKind, Result};
 pub use query::{Limits, Matcher, Query};
-pub use search::{Hit, Searcher, matching};
+pub use search::{Hit, Searcher, entries, matching};
 pub use segment::{Segment, SegmentBuilder, merge};
 pub use snippet::{SnippetStyle, snippet, snippet_as};

@@ -43,6 +43,11 @@ impl Segment {
         Ok(self.scratches.lend(|scratch| search::search(&contents, &query, k, options, scratch)))
     }
 
+    /// How long a search without a filter is going to take, about: as long as to read so many bytes from memory in order.
+    pub fn expected_bytes(&self, k: usize, ef: Option<usize>) -> usize {
+        search::expected_bytes(&self.file.contents(), k, ef)
+    }
+
     /// The `k` rows nearest to `query`, in the same order. Reads every allowed vector. Fails as [`Segment::search`] does.
     pub fn exact(&self, query: &[f32], k: usize, filter: Option<&RowFilter>) -> Result<Vec<Hit>> {
         let query: Encoded = self.encoder.encode(query)?;

@@ -18,12 +18,13 @@ mod statistics;
 mod top;
 
 use roaring::RoaringBitmap;
+use tantivy::Term;
 use tantivy::query::EnableScoring;
 
 pub use searcher::{Hit, Searcher};
 
 use crate::error::{Error, Result};
-use crate::query::Query;
+use crate::query::{Pattern, Query};
 use crate::segment::Segment;
 
 /// The rows of `segment` that `query` matches, dead ones included: exactly those whose text [`Query::matches`].
@@ -45,6 +46,21 @@ pub fn matching(segment: &Segment, query: &Query) -> Result<RoaringBitmap> {
     })?;
     // To the index a NULL is a row without words, which a negation matches.
     Ok(rows - segment.nulls())
+}
+
+/// How many rows of `segment` have one of the query's words, those that have several counted for each: what a search reads at
+/// most. `None` where it has to be searched for words first, those that start so or are written nearly so.
+///
+/// # Errors
+///
+/// `Io` and `Damaged`, where the segment's list of words cannot be read.
+pub fn entries(segment: &Segment, query: &Query) -> Result<Option<u64>> {
+    let mut entries = 0;
+    for pattern in query.patterns() {
+        let Pattern::Exact(word) = pattern else { return Ok(None) };
+        entries += segment.searcher().doc_freq(&Term::from_field_text(segment.field(), word))?;
+    }
+    Ok(Some(entries))
 }
 
 fn same_analysis(segment: &Segment, query: &Query) -> Result<()> {

@@ -27,16 +27,35 @@ pub(super) fn candidates(
     options: &SearchOptions<'_>,
     scratch: &mut Scratch,
 ) -> Vec<Candidate> {
-    let default = contents.ef as usize + k.saturating_sub(TOP);
-    let ef = options.ef.unwrap_or(default).max(k);
+    let ef = width(contents, k, options.ef);
     let search = Search { contents, walk: Walk { codes: contents.codes, probe: query.probe() }, k, ef };
-    let graph = contents.graph.as_ref().filter(|_| Cost::walk(ef) < Cost::scan(contents.rows.len()));
+    let graph = contents.graph.as_ref().filter(|_| pays(contents, ef));
     match (graph, options.filter) {
         (None, None) => search.scan_all(scratch),
         (None, Some(filter)) => search.scan(filter, scratch),
         (Some(graph), None) => search.walk(graph, scratch),
         (Some(graph), Some(filter)) => search.filtered(graph, filter, scratch),
     }
+}
+
+/// How many codes a search without a filter reads, about; at random places they count for more.
+pub(super) fn expected(contents: &Contents<'_>, k: usize, ef: Option<usize>) -> Cost {
+    let ef = width(contents, k, ef);
+    match contents.graph.is_some() && pays(contents, ef) {
+        true => Cost::walk(ef),
+        false => Cost::scan(contents.rows.len()),
+    }
+}
+
+/// Candidates that a walk for the `k` nearest keeps.
+fn width(contents: &Contents<'_>, k: usize, ef: Option<usize>) -> usize {
+    let default = contents.ef as usize + k.saturating_sub(TOP);
+    ef.unwrap_or(default).max(k)
+}
+
+/// Whether a walk takes less than to read all codes.
+fn pays(contents: &Contents<'_>, ef: usize) -> bool {
+    Cost::walk(ef) < Cost::scan(contents.rows.len())
 }
 
 /// How many candidates are measured finely.

@@ -59,6 +59,12 @@ impl Cost {
     }
 }
 
+/// Bytes of codes read one after the other in the time that a search without a filter takes, about.
+pub(crate) fn expected_bytes(contents: &Contents<'_>, k: usize, ef: Option<usize>) -> usize {
+    let Cost(codes) = candidates::expected(contents, k.min(contents.rows.len()), ef);
+    (codes * contents.centre.len() as f64) as usize
+}
+
 /// The `k` nearest of the allowed rows that the chosen way finds.
 pub(crate) fn search(
     contents: &Contents<'_>,

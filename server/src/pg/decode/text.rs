@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str, data_type: &DataType) -> Result<ScalarValue> {
         | DataType::LargeList(element)
         | DataType::ListView(element)
         | DataType::LargeListView(element)
-        | DataType::FixedSizeList(element, _) => array::parse_text(text, element.data_type()),
+        | DataType::FixedSizeList(element, _) => array::parse_text(text, element),
         DataType::Dictionary(_, values) => parse(text, values),
         other => ScalarValue::try_from_string(text.trim().to_owned(), other).map_err(|_| malformed(text, other)),
     }
