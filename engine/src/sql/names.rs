@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Ident, Query, Select, SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
+    AccessExpr, DataType, Expr, Ident, OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr,
+    Statement, Value, VisitMut, VisitorMut,
 };
 
 /// Separates a column's name from the number that tells it from others of the name.
@@ -43,17 +44,36 @@ impl VisitorMut for Namer {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let SetExpr::Select(select) = query.body.as_mut() {
+            if let Some(OrderBy { kind: OrderByKind::Expressions(keys), .. }) = &mut query.order_by {
+                sort_by_place(select, keys);
+            }
             name_columns(select);
         }
         ControlFlow::Continue(())
     }
 }
 
+/// Sorts by the place of a result column that is a part of a column, where the key is written like it.
+///
+/// `a[1]` is going to be called `a`, and under `ORDER BY a[1]` the planner would take `a` for the result's column.
+fn sort_by_place(select: &Select, keys: &mut [OrderByExpr]) {
+    if has_wildcard(select) {
+        return;
+    }
+    for key in keys.iter_mut().filter(|key| matches!(key.expr, Expr::CompoundFieldAccess { .. })) {
+        let is_key = |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(expr) if *expr == key.expr);
+        if let Some(place) = select.projection.iter().position(is_key) {
+            key.expr = Expr::Value(Value::Number((place + 1).to_string(), false).into());
+        }
+    }
+}
+
+fn has_wildcard(select: &Select) -> bool {
+    select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)))
+}
+
 fn name_columns(select: &mut Select) {
-    let has_wildcard = select
-        .projection
-        .iter()
-        .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+    let has_wildcard = has_wildcard(select);
     let mut seen: HashMap<String, usize> = HashMap::new();
     for item in &mut select.projection {
         let (name, named_by_us) = match &*item {
@@ -105,7 +125,13 @@ fn column_name(expr: &Expr) -> Option<String> {
         Expr::Position { .. } => Some("position".to_owned()),
         Expr::Ceil { .. } => Some("ceil".to_owned()),
         Expr::Floor { .. } => Some("floor".to_owned()),
-        Expr::CompoundFieldAccess { root, .. } => column_name(root),
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            let field = |part: &AccessExpr| match part {
+                AccessExpr::Dot(field) => column_name(field),
+                AccessExpr::Subscript(_) => None,
+            };
+            access_chain.iter().rev().find_map(field).or_else(|| column_name(root))
+        }
         Expr::Subquery(query) => match query.body.as_ref() {
             SetExpr::Select(select) => match select.projection.first() {
                 Some(SelectItem::UnnamedExpr(expr)) => column_name(expr),
