@@ -8,7 +8,7 @@ import { acceptCompletion, autocompletion, type Completion, type CompletionConte
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { PostgreSQL, sql, type SQLNamespace } from "@codemirror/lang-sql";
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
-import { Compartment, EditorState, Prec } from "@codemirror/state";
+import { Annotation, Compartment, EditorState, Prec } from "@codemirror/state";
 import { drawSelection, EditorView, highlightSpecialChars, keymap, lineNumbers, placeholder } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import { type RefObject, useEffect, useRef } from "react";
@@ -22,6 +22,9 @@ interface Props {
   readonly errorAt: number | null;
   readonly insert: RefObject<((text: string) => void) | null>;
 }
+
+/** Marks changes that come from outside the editor. */
+const given = Annotation.define<boolean>();
 
 const theme = EditorView.theme({
   "&": { fontSize: "13px", backgroundColor: "transparent", color: "var(--text)" },
@@ -64,6 +67,8 @@ export default function Editor({ value, onChange, onRun, errorAt, insert }: Prop
   const view = useRef<EditorView | null>(null);
   const latest = useRef({ onChange, onRun });
   const language = useRef(new Compartment());
+  // Texts that were told and have not come back as `value` yet. One that comes back late must not undo what was typed since.
+  const told = useRef<string[]>([]);
   const { data: schema } = useSchema();
   useEffect(() => {
     latest.current = { onChange, onRun };
@@ -100,7 +105,10 @@ export default function Editor({ value, onChange, onRun, errorAt, insert }: Prop
           keymap.of([...defaultKeymap, ...historyKeymap]),
           typedOverSelection,
           EditorView.updateListener.of((update) => {
-            if (update.docChanged) latest.current.onChange(update.state.doc.toString());
+            if (!update.docChanged || update.transactions.some((change) => change.annotation(given) === true)) return;
+            const text = update.state.doc.toString();
+            told.current.push(text);
+            latest.current.onChange(text);
           }),
         ],
       }),
@@ -116,8 +124,10 @@ export default function Editor({ value, onChange, onRun, errorAt, insert }: Prop
 
   useEffect(() => {
     const editor = view.current;
-    if (editor === null || editor.state.doc.toString() === value) return;
-    editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: value } });
+    const own = told.current.lastIndexOf(value);
+    told.current.splice(0, own + 1);
+    if (editor === null || own >= 0 || editor.state.doc.toString() === value) return;
+    editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: value }, annotations: given.of(true) });
   }, [value]);
 
   useEffect(() => {
